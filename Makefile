@@ -1,0 +1,31 @@
+# Every target sets up what it needs; builds and cluster state live in a cache directory outside the repository.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: requirements/dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "slmfleet needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check uv
+	$(BIN)/uv pip sync -q --require-hashes requirements/dev.txt
+	touch $@
+
+.PHONY: venv
+venv: $(VENV)/.ready ## The Python environment with everything that development needs
+
+.PHONY: lock
+lock: venv ## Lock the Python dependencies again (requirements/*.txt)
+	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 --extra simulator --group dev pyproject.toml -o requirements/dev.txt
+
+.PHONY: cluster cluster-down
+cluster: venv ## A real one-node Kubernetes on this machine
+	@$(BIN)/python -m e2e.cluster up
+cluster-down: venv ## Stop it and leave nothing behind
+	@$(BIN)/python -m e2e.cluster down

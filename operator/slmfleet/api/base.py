@@ -1,0 +1,45 @@
+"""What every API model shares: strict parsing, camelCase, and the constrained scalars of Kubernetes."""
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "slmfleet.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+
+class ApiModel(BaseModel):
+    """A frozen, strict, camelCase model: an unknown field or a wrong type is an error, never a guess."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The object as it stands in a manifest: camelCase keys, absent instead of null."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+def rule(expression: str, message: str, *, message_expression: str | None = None) -> dict[str, str]:
+    """One CEL validation for `x-kubernetes-validations`; `message` names the field, the reason and the fix."""
+    extra = {"messageExpression": message_expression} if message_expression else {}
+    return {"rule": expression, "message": message, **extra}
+
+
+def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
+    """`json_schema_extra` that carries CEL rules, and other schema keywords, into the CRD."""
+    return {"x-kubernetes-validations": list(rules), **schema}
+
+
+# RFC 1123 subdomain: what names of Secrets, claims and classes may be.
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+# Keys of a Secret or ConfigMap.
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+LabelKey = Annotated[str, Field(min_length=1, max_length=316)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
+Quantity = Annotated[
+    str,
+    Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]{1,9})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"),
+]
+# Go's duration syntax without fractions: 90s, 5m, 1h30m.
+Duration = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")]

@@ -1,0 +1,63 @@
+"""Conditions and their reasons: the vocabulary of status, of events and of alerts."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from .base import ApiModel
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class ConditionType(StrEnum):
+    """What a condition speaks about; True is always good."""
+
+    ACCEPTED = "Accepted"
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    READY = "Ready"
+
+
+class Reason(StrEnum):
+    """Why a condition has its value. Stable: people alert on these words."""
+
+    # Accepted
+    ACCEPTED = "Accepted"
+    INVALID_SPEC = "InvalidSpec"
+    UNKNOWN_ACCELERATOR = "UnknownAccelerator"
+    NAME_CONFLICT = "NameConflict"
+    CHILD_REFUSED = "ChildRefused"
+    # Available
+    AT_LEAST_ONE_READY = "AtLeastOneReady"
+    SCALED_TO_ZERO = "ScaledToZero"
+    STARTING = "Starting"
+    NO_READY_REPLICA = "NoReadyReplica"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL = "ImagePull"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a password
+    CONFIG_MISSING = "ConfigMissing"
+    VOLUME_NOT_READY = "VolumeNotReady"
+    POD_REFUSED = "PodRefused"
+    CRASH_LOOP = "CrashLoop"
+    # Progressing
+    UP_TO_DATE = "UpToDate"
+    ROLLING_OUT = "RollingOut"
+    SCALING = "Scaling"
+    TEMPLATE_OUTDATED = "TemplateOutdated"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    PAUSED = "Paused"
+    NOT_ACCEPTED = "NotAccepted"
+    # Ready
+    READY = "Ready"
+
+
+class Condition(ApiModel):
+    """One statement about the object, as in metav1.Condition."""
+
+    type: str = Field(max_length=64, description="What the condition speaks about.")
+    status: ConditionStatus = Field(description="True, False or Unknown; True is good.")
+    reason: str = Field(max_length=64, description="One word for machines and alerts.")
+    message: str = Field(max_length=4096, description="The reason in words: what is wrong, where, and what helps.")
+    last_transition_time: str = Field(max_length=32, description="When the status last changed (RFC 3339).")
+    observed_generation: int = Field(description="The metadata.generation that the condition was computed from.")

@@ -1,0 +1,50 @@
+"""`status` of an SLMDeployment: written whole by the operator, never by a user."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import ApiModel
+from .conditions import Condition
+
+Phase = Literal[
+    "Pending", "Starting", "Ready", "Updating", "Scaling", "Degraded", "Failed", "ScaledToZero", "Invalid", "Paused"
+]
+
+
+class RevisionStatus(ApiModel):
+    """The pod template in use."""
+
+    name: str = Field(max_length=253, description="ControllerRevision that holds the pod template.")
+    renderer: str = Field(max_length=64, description="Version of slmfleet that rendered it.")
+
+
+class EngineStatus(ApiModel):
+    """The engine in use."""
+
+    version: str = Field(max_length=20, description="Release of vLLM.")
+    image: str = Field(max_length=512, description="Container image of the pod template.")
+
+
+class SLMDeploymentStatus(ApiModel):
+    """What the fleet is."""
+
+    observed_generation: int = Field(0, description="The metadata.generation that this status was computed from.")
+    phase: Phase = Field("Pending", description="The state in one word; the conditions say why.")
+    ready: str = Field("0/0", max_length=16, description="Ready and desired replicas, such as 1/2.")
+    replicas: int = Field(0, description="Pods that exist; what /scale reports.")
+    ready_replicas: int = Field(0, description="Pods that answer requests.")
+    updated_replicas: int = Field(0, description="Pods with the current template.")
+    gpus: int = Field(0, description="GPUs that the desired replicas take.")
+    selector: str = Field("", max_length=512, description="Label selector of the pods, for /scale.")
+    url: str = Field("", max_length=512, description="Address of the OpenAI-compatible API inside the cluster.")
+    engine: EngineStatus | None = Field(None, description="The engine in use.")
+    revision: RevisionStatus | None = Field(None, description="The pod template in use.")
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            max_length=16,
+            description="Statements about the fleet; Ready sums them up.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = []  # noqa: RUF012 - pydantic copies defaults

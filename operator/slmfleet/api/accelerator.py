@@ -43,14 +43,22 @@ class AcceleratorClassSpec(ApiModel):
         json_schema_extra=cel(
             rule(
                 "(self.platform == 'cpu') != has(self.resourceName)",
-                "spec.resourceName names the GPU resource (nvidia.com/gpu, amd.com/gpu): set it for cuda and rocm, leave it out for cpu",
+                "spec.resourceName names the GPU resource (nvidia.com/gpu, amd.com/gpu): set it for cuda and rocm, "
+                "leave it out for cpu",
             )
         )
     )
 
     platform: Literal["cuda", "rocm", "cpu"] = Field(description="Which build of vLLM runs on it.")
     memory: Quantity = Field(
-        description="Memory of one GPU in bytes as the driver reports it, such as 23034Mi; for cpu, of a node."
+        description="Memory of one GPU in bytes as the driver reports it, such as 23034Mi; for cpu, of a node.",
+        json_schema_extra=cel(
+            rule(
+                "quantity(self).isGreaterThan(quantity('1Mi'))",
+                "spec.memory is in bytes and must be more than 1Mi, such as 23034Mi",
+                message_expression="'spec.memory: ' + self + ' is in bytes and must be more than 1Mi, such as 23034Mi'",
+            )
+        ),
     )
     memory_bandwidth_gbps: int | None = Field(
         None,
@@ -70,7 +78,8 @@ class AcceleratorClassSpec(ApiModel):
     )
     cost_per_hour: Annotated[str, Field(max_length=16, pattern=r"^[0-9]{1,6}(\.[0-9]{1,4})?$")] | None = Field(
         None,
-        description="Price of one GPU in US dollars per hour, as a string such as '0.81'. It has no default: prices are yours.",
+        description="Price of one GPU in US dollars per hour, as a string such as '0.81'. It has no default: prices "
+        "are yours.",
     )
     resource_name: (
         Annotated[str, Field(min_length=3, max_length=316, pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")] | None

@@ -1,5 +1,6 @@
 """What every API model shares: strict parsing, camelCase, and the constrained scalars of Kubernetes."""
 
+import json
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,20 +27,33 @@ def rule(expression: str, message: str, *, message_expression: str | None = None
     return {"rule": expression, "message": message, **extra}
 
 
-def cel(*rules: dict[str, str], **schema: Any) -> dict[str, Any]:
+def cel(*rules: dict[str, str], **schema: object) -> dict[str, Any]:
     """`json_schema_extra` that carries CEL rules, and other schema keywords, into the CRD."""
     return {"x-kubernetes-validations": list(rules), **schema}
+
+
+def literal(text: str) -> str:
+    """`text` as a string literal of CEL, whatever quotes it holds."""
+    return json.dumps(text)
 
 
 # RFC 1123 subdomain: what names of Secrets, claims and classes may be.
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 # Keys of a Secret or ConfigMap.
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
-LabelKey = Annotated[str, Field(min_length=1, max_length=316)]
+# An optional DNS prefix of 253 characters, a slash, and a name of 63.
+LabelKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=317,
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+    ),
+]
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
 Quantity = Annotated[
     str,
     Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]{1,9})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"),
 ]
 # Go's duration syntax without fractions: 90s, 5m, 1h30m.
-Duration = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")]
+Duration = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$")]

@@ -66,7 +66,7 @@ class Toleration(ApiModel):
     """A node taint that the pods tolerate."""
 
     key: str | None = Field(
-        None, max_length=316, description="Taint key; empty with operator Exists means every taint."
+        None, max_length=317, description="Taint key; empty with operator Exists means every taint."
     )
     operator: Literal["Exists", "Equal"] = Field("Equal", description="How key and value are compared.")
     value: str | None = Field(None, max_length=63, description="Taint value; only with operator Equal.")
@@ -133,13 +133,21 @@ class ExtraVolume(ApiModel):
     mount_path: str = Field(
         min_length=2,
         max_length=256,
-        pattern=r"^/[^:]+$",
-        description="Absolute path in the engine container. /cache, /dev/shm, /models, /pvc and /tmp belong to the operator.",
+        pattern=r"^(/[A-Za-z0-9._@-]+)+$",
+        description="Absolute path in the engine container. /cache, /dev/shm, /models, /pvc and /tmp belong to the "
+        "operator.",
         json_schema_extra=cel(
             rule(
                 "!['/cache', '/dev/shm', '/models', '/pvc', '/tmp'].exists(p, self == p || self.startsWith(p + '/'))",
-                "mountPath lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator uses: choose another path",
-            )
+                "the mount path lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator uses: "
+                "choose another path",
+                message_expression="self + ' lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator "
+                "uses: choose another path'",
+            ),
+            rule(
+                "!self.split('/').exists(part, part == '.' || part == '..')",
+                "the mount path must not contain '.' or '..': write it out",
+            ),
         ),
     )
     read_only: bool = Field(True, description="Whether the engine may only read it.")
@@ -151,7 +159,10 @@ class ExtraVolume(ApiModel):
 
 _OWN_KEYS = rule(
     "self.all(k, !k.startsWith('slmfleet.dev/') && !k.startsWith('app.kubernetes.io/'))",
-    "keys under slmfleet.dev/ and app.kubernetes.io/ are the operator's, selectors depend on them: use another key",
+    "keys under slmfleet.dev/ and app.kubernetes.io/ belong to the operator, selectors depend on them: use another key",
+    message_expression="self.filter(k, k.startsWith('slmfleet.dev/') || k.startsWith('app.kubernetes.io/'))[0] + "
+    "': keys under slmfleet.dev/ and app.kubernetes.io/ belong to the operator, selectors depend on them: "
+    "use another key'",
 )
 
 
@@ -176,7 +187,8 @@ class PodOverlay(ApiModel):
     )
     affinity: OpaqueObject | None = Field(
         None,
-        description="Affinity as in a PodSpec; replaces the soft spreading over nodes. The accelerator class's node terms stay.",
+        description="Affinity as in a PodSpec; replaces the soft spreading over nodes. The accelerator class's node "
+        "terms stay.",
     )
     topology_spread_constraints: list[OpaqueObject] | None = Field(
         None, max_length=8, description="Topology spread constraints as in a PodSpec."

@@ -1,0 +1,82 @@
+"""`spec.engine`: the vLLM that serves the model."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from .base import ApiModel, cel, literal, rule
+
+# Flags that a typed field or the operator itself writes, and what to do instead: a second value in extraArgs would win
+# silently.
+RESERVED_FLAGS: Final[dict[str, str]] = {
+    "--model": "set spec.model.uri instead",
+    "--revision": "set spec.model.revision instead",
+    "--served-model-name": "set spec.model.servedNames instead",
+    "--max-model-len": "set spec.engine.maxModelLen instead",
+    "--tensor-parallel-size": "set spec.parallelism.tensor instead",
+    "-tp": "set spec.parallelism.tensor instead",
+    "--api-key": "a key in the arguments could be read in the pod, remove it",
+    "--hf-token": "set spec.model.secretRef instead",
+    "--host": "the probes and the Service depend on the operator's value, remove it",
+    "--port": "the probes and the Service depend on the operator's value, remove it",
+    "--shutdown-timeout": "set spec.drain.timeout instead",
+    "--download-dir": "set spec.model.cache instead",
+}
+_RESERVED_CEL = "{" + ", ".join(f"{literal(flag)}: {literal(use)}" for flag, use in RESERVED_FLAGS.items()) + "}"
+# vLLM takes underscores for dashes, and argparse takes every unambiguous beginning of a long flag.
+_FLAG_CEL = "a.split('=', 2)[0].replace('_', '-')"
+_RESERVED_BY_CEL = f"(f == {_FLAG_CEL} || ({_FLAG_CEL}.matches('^--[a-z]') && f.startsWith({_FLAG_CEL})))"
+
+
+class Engine(ApiModel):
+    """The vLLM that serves the model."""
+
+    version: str = Field(
+        min_length=5,
+        max_length=20,
+        pattern=r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}((rc|\.post)[0-9]{1,3})?$",
+        description="Release of vLLM, such as 0.32.0 (0.11.0 or newer). It decides which flags exist.",
+        json_schema_extra=cel(
+            rule(
+                "int(self.split('.')[0]) > 0 || int(self.split('.')[1]) >= 11",
+                "spec.engine.version is older than 0.11.0, the first release with only the V1 engine: use 0.11.0 or "
+                "newer",
+                message_expression="'spec.engine.version: ' + self + ' is older than 0.11.0, the first release with "
+                "only the V1 engine: use 0.11.0 or newer'",
+            )
+        ),
+    )
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        pattern=r"^[^\s@:]+(:[0-9]+/[^\s@:]+)?(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$",
+        description="Container image with that vLLM release. Default: the release's upstream image for the "
+        "accelerator's platform.",
+    )
+    max_model_len: int | None = Field(
+        None,
+        ge=1,
+        le=10_485_760,
+        description="Longest sequence, prompt plus answer, in tokens. Default: the model's own maximum. Lower values "
+        "leave more of the KV cache for concurrent requests.",
+    )
+    extra_args: list[Annotated[str, Field(min_length=1, max_length=2048)]] | None = Field(
+        None,
+        max_length=64,
+        description="Further arguments of the vLLM server, one list item per word. Flags that have a field are "
+        "refused.",
+        json_schema_extra=cel(
+            rule(
+                f"self.all(a, !{_RESERVED_CEL}.exists(f, {_RESERVED_BY_CEL}))",
+                "spec.engine.extraArgs sets a flag that has a field of its own or belongs to the operator: remove it",
+                message_expression=f"{_RESERVED_CEL}.filter(f, self.exists(a, {_RESERVED_BY_CEL}))"
+                f".map(f, 'spec.engine.extraArgs: ' + f + ' is not allowed: ' + {_RESERVED_CEL}[f])[0]",
+            ),
+            rule(
+                "self.all(a, !a.startsWith('--') || !a.split('=', 2)[0].contains(' '))",
+                "spec.engine.extraArgs: a flag and its value in one item reach vLLM as one word: make them two items, "
+                "or join them with '='",
+            ),
+        ),
+    )

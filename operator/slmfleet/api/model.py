@@ -1,0 +1,130 @@
+"""`spec.model`: where the weights come from, where they are kept, and the names that the model answers to."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from .base import ApiModel, ObjectName, Quantity, cel, rule
+from .pod import KeyRef
+
+
+class ModelCache(ApiModel):
+    """Where downloaded weights are kept, so that a restarted or added replica does not download them again."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "has(self.claimName) != has(self.size)",
+                "spec.model.cache takes claimName (a claim of yours) or size (the operator makes one), "
+                "exactly one of them",
+            ),
+            rule(
+                "!has(self.claimName)"
+                " || !(has(self.storageClassName) || has(self.accessMode) || has(self.whenDeleted))",
+                "spec.model.cache: storageClassName, accessMode and whenDeleted describe a claim that the operator "
+                "makes: remove them or claimName",
+            ),
+            rule(
+                "!has(self.size) || !has(oldSelf.size) || !quantity(self.size).isLessThan(quantity(oldSelf.size))",
+                "spec.model.cache.size cannot shrink, no volume can: keep the old size",
+                message_expression="'spec.model.cache.size: ' + self.size + ' is less than the ' + oldSelf.size + "
+                "' of the existing claim, and no volume can shrink: keep ' + oldSelf.size",
+            ),
+            rule(
+                "!has(self.size) || !has(oldSelf.size) || (self.?storageClassName == oldSelf.?storageClassName && "
+                "self.?accessMode.orValue('ReadWriteOnce') == oldSelf.?accessMode.orValue('ReadWriteOnce'))",
+                "spec.model.cache: storageClassName and accessMode of an existing claim cannot change: remove "
+                "spec.model.cache, delete the claim, then set it again",
+            ),
+        )
+    )
+
+    claim_name: ObjectName | None = Field(None, description="An existing PersistentVolumeClaim of this namespace.")
+    size: Quantity | None = Field(
+        None,
+        description="Size in bytes of the claim that the operator makes, such as 50Gi. It can grow, not shrink.",
+        json_schema_extra=cel(
+            rule(
+                "quantity(self).isGreaterThan(quantity('1Mi'))",
+                "spec.model.cache.size is in bytes and must be more than 1Mi, such as 50Gi",
+                message_expression="'spec.model.cache.size: ' + self + ' is in bytes and must be more than 1Mi, "
+                "such as 50Gi'",
+            )
+        ),
+    )
+    storage_class_name: ObjectName | None = Field(
+        None, description="StorageClass of the claim that the operator makes; absent means the cluster's default."
+    )
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] | None = Field(
+        None,
+        description="Access mode of the claim that the operator makes. Default ReadWriteOnce, which keeps all "
+        "replicas on one node; ReadWriteMany needs a storage class that offers it.",
+    )
+    when_deleted: Literal["Retain", "Delete"] | None = Field(
+        None,
+        description="Whether the claim outlives the SLMDeployment. Default Retain: a deployment of the same name finds "
+        "it again.",
+    )
+
+
+class ModelSource(ApiModel):
+    """The model: where its weights come from and the names it answers to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "self.uri.startsWith('hf://') || !has(self.revision)",
+                "spec.model.revision only applies to hf:// models: remove it",
+            ),
+            rule(
+                "self.uri.startsWith('hf://') || !has(self.secretRef)",
+                "spec.model.secretRef only applies to hf:// models: remove it",
+            ),
+            rule(
+                "self.uri.startsWith('hf://') || !has(self.cache)",
+                "spec.model.cache only applies to hf:// models, others are read where they are: remove it",
+            ),
+        )
+    )
+
+    uri: str = Field(
+        max_length=512,
+        description="Where the weights are: hf://owner/name (Hugging Face hub), pvc://claim/path (a "
+        "PersistentVolumeClaim of this namespace, mounted read-only) or image:///path (inside the engine image).",
+        json_schema_extra=cel(
+            rule(
+                r"self.matches('^hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$')"
+                r" || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*$')"
+                r" || self.matches('^image:///[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$')",
+                "spec.model.uri must be hf://owner/name, pvc://claim/path or image:///path",
+                message_expression="'spec.model.uri: \"' + self + '\" is no place for a model: use hf://owner/name, "
+                "pvc://claim/path or image:///path'",
+            ),
+            rule("!self.contains('/..')", "spec.model.uri must not contain '..': write the path out"),
+        ),
+    )
+    revision: str | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+        description="Commit, tag or branch of an hf:// model. Pin a commit: a branch can change under running "
+        "replicas.",
+    )
+    served_names: (
+        list[Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]] | None
+    ) = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="Names that clients may put into 'model'. Default: the SLMDeployment's name. The first one labels "
+        "metrics.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    secret_ref: KeyRef | None = Field(
+        None, description="Secret key with the hub token of a gated model; it reaches the engine as HF_TOKEN."
+    )
+    cache: ModelCache | None = Field(
+        None,
+        description="Where downloaded weights are kept. Absent: each pod downloads into its own ephemeral storage.",
+    )

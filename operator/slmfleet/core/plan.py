@@ -1,10 +1,111 @@
-"""plan(): from what is observed to what is to be done."""
+"""plan(): from what is observed to what is to be done.
+
+Level-triggered: any call, in any order, any number of times, after any crash, ends in the same place. Nothing is
+written for a spec that cannot be carried out, for a paused one, or while a child's name belongs to somebody else; what
+runs then goes on running.
+"""
 
 from datetime import datetime
+from typing import Final
 
-from .types import Config, Observed, Plan
+from slmfleet.api.conditions import Reason
+
+from .accept import Accepted, accept
+from .build.children import children
+from .names import Names
+from .pods import PodFacts, pod_facts
+from .problems import Verdict, find_problem
+from .revisions import Revision, expired
+from .status import accepted_status, rejected_status, transitions
+from .types import Config, Manifest, Observed, Plan, Ref
+
+RECHECK_SECONDS: Final = 30.0
+"""A stranger's object carries no label of ours, so its deletion is not seen: look again."""
 
 
 def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     """The writes, the status and the events that bring one SLMDeployment closer to its spec. Pure."""
-    raise NotImplementedError
+    names = Names.of(observed.slm)
+    accepted = accept(observed.slm, observed.accelerator)
+    if isinstance(accepted, Verdict):
+        return _rejected(observed, accepted, now)
+    revision, desired = children(names, accepted, _revisions(observed, names), config)
+    if (conflict := _conflict(names, observed, desired)) is not None:
+        return _rejected(observed, conflict, now, requeue_after=RECHECK_SECONDS)
+    pods = _pods(observed)
+    if observed.failures:
+        status = rejected_status(observed.slm, _refused(observed), _deployment(observed), _problem(observed, pods), now)
+    else:
+        problem = _problem(observed, pods)
+        status = accepted_status(observed.slm, accepted, revision, _deployment(observed), problem, now)
+    paused = accepted.spec.paused
+    return Plan(
+        apply=() if paused else tuple(desired),
+        delete=() if paused else _obsolete(names, observed, desired, revision, accepted),
+        status=status,
+        events=transitions(observed.slm, status),
+        logs=tuple(request for pod in pods if (request := pod.log_request) is not None),
+    )
+
+
+def _rejected(observed: Observed, verdict: Verdict, now: datetime, requeue_after: float | None = None) -> Plan:
+    pods = _pods(observed)
+    status = rejected_status(observed.slm, verdict, _deployment(observed), _problem(observed, pods), now)
+    return Plan(
+        status=status,
+        events=transitions(observed.slm, status),
+        logs=tuple(request for pod in pods if (request := pod.log_request) is not None),
+        requeue_after=requeue_after,
+    )
+
+
+def _conflict(names: Names, observed: Observed, desired: list[Manifest]) -> Verdict | None:
+    for manifest in desired:
+        existing = observed.children.get(Ref.of(manifest))
+        if existing is not None and not names.owns(existing):
+            ref = Ref.of(existing)
+            return Verdict(
+                Reason.NAME_CONFLICT,
+                f'a {ref.kind} named "{ref.name}" exists and is not ours; it is left as it is and nothing is started. '
+                f"Delete or rename it, or give this SLMDeployment another name",
+            )
+    return None
+
+
+def _refused(observed: Observed) -> Verdict:
+    failure = observed.failures[0]
+    return Verdict(
+        Reason.CHILD_REFUSED, f"the API server refuses {failure.ref.kind} {failure.ref.name}: {failure.message}"
+    )
+
+
+def _obsolete(
+    names: Names, observed: Observed, desired: list[Manifest], revision: Revision, accepted: Accepted
+) -> tuple[Ref, ...]:
+    """Children of ours that nothing needs any more: old revisions, and the ServiceAccount once a user's is in use."""
+    refs = expired(_revisions(observed, names), revision.name)
+    account = observed.children.get(Ref("v1", "ServiceAccount", names.name))
+    in_use = any(pod["spec"].get("serviceAccountName") == names.name for pod in observed.pods)
+    if account is not None and names.owns(account) and accepted.spec.pod.service_account_name and not in_use:
+        refs.append(Ref("v1", "ServiceAccount", names.name, account["metadata"]["uid"]))
+    wanted = {Ref.of(manifest) for manifest in desired}
+    return tuple(ref for ref in refs if Ref(ref.api_version, ref.kind, ref.name) not in wanted)
+
+
+def _revisions(observed: Observed, names: Names) -> list[Manifest]:
+    return [m for ref, m in observed.children.items() if ref.kind == "ControllerRevision" and names.owns(m)]
+
+
+def _deployment(observed: Observed) -> Manifest | None:
+    """Our Deployment; a stranger's says nothing about our pods."""
+    names = Names.of(observed.slm)
+    found = observed.children.get(Ref("apps/v1", "Deployment", names.name))
+    return found if found is not None and names.owns(found) else None
+
+
+def _pods(observed: Observed) -> list[PodFacts]:
+    return sorted((pod_facts(pod) for pod in observed.pods), key=lambda pod: pod.name)
+
+
+def _problem(observed: Observed, pods: list[PodFacts]) -> Verdict | None:
+    return find_problem(pods, _deployment(observed), observed.logs)

@@ -1,0 +1,108 @@
+"""Whether a spec can be carried out: what the CRD's own rules cannot know, and what they let through."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from slmfleet.api.accelerator import AcceleratorClassSpec
+from slmfleet.api.catalogue import NAMES, builtin
+from slmfleet.api.conditions import Reason
+from slmfleet.api.slmdeployment import RESERVED_FLAGS, SLMDeploymentSpec
+
+from .problems import Verdict
+from .types import Manifest
+
+MAX_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A spec that can be carried out."""
+
+    spec: SLMDeploymentSpec
+    accelerator: AcceleratorClassSpec
+    accelerator_object: AcceleratorClassSpec | None
+    """The same, where it comes from an object and not from the built-in catalogue."""
+
+
+def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
+    """Parse and check a spec; a Verdict says what is wrong with it and what helps."""
+    try:
+        # JSON mode is as strict about types and is how the object came to us.
+        spec = SLMDeploymentSpec.model_validate_json(json.dumps(slm.get("spec", {})))
+    except ValidationError as error:
+        return Verdict(Reason.INVALID_SPEC, describe(error, "spec"))
+    wanted = spec.accelerator.class_name
+    custom: AcceleratorClassSpec | None = None
+    if accelerator is not None:
+        try:
+            custom = AcceleratorClassSpec.model_validate_json(json.dumps(accelerator.get("spec", {})))
+        except ValidationError as error:
+            problem = describe(error, "spec")
+            return Verdict(Reason.UNKNOWN_ACCELERATOR, f"AcceleratorClass {wanted} cannot be used: {problem}")
+    chosen = custom or builtin(wanted)
+    if chosen is None:
+        return Verdict(Reason.UNKNOWN_ACCELERATOR, _unknown(wanted))
+    problems = [*_reserved_flags(spec), *_gpus(spec, chosen), *_volumes(spec)]
+    if problems:
+        return Verdict(Reason.INVALID_SPEC, "; ".join(problems[:MAX_ERRORS]))
+    return Accepted(spec, chosen, custom)
+
+
+def describe(error: ValidationError, root: str) -> str:
+    """A pydantic error for people: field, value, reason; at most MAX_ERRORS of them."""
+    errors = error.errors(include_url=False, include_context=False)
+    texts = []
+    for item in errors[:MAX_ERRORS]:
+        path = ".".join([root, *(str(part) for part in item["loc"])])
+        value = "" if item["type"] == "missing" else f": {_short(item['input'])}"
+        texts.append(f"{path}{value}: {item['msg'][0].lower()}{item['msg'][1:]}")
+    if len(errors) > MAX_ERRORS:
+        texts.append(f"and {len(errors) - MAX_ERRORS} more")
+    return "; ".join(texts)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _unknown(wanted: str) -> str:
+    close = difflib.get_close_matches(wanted, NAMES, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return (
+        f'spec.accelerator.class: "{wanted}" is neither an AcceleratorClass object nor in the built-in catalogue: {guess}'
+        f"Create the object, or use one of {', '.join(NAMES)}"
+    )
+
+
+def _reserved_flags(spec: SLMDeploymentSpec) -> Iterable[str]:
+    for argument in spec.engine.extra_args or []:
+        flag = argument.split("=", maxsplit=1)[0]
+        if flag in RESERVED_FLAGS:
+            yield f"spec.engine.extraArgs: {flag} is not allowed here, use {RESERVED_FLAGS[flag]}"
+
+
+def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterable[str]:
+    tensor, per_node = spec.parallelism.tensor, accelerator.gpus_per_node
+    name = spec.accelerator.class_name
+    if per_node is not None and tensor > per_node:
+        yield (
+            f"spec.parallelism.tensor: {tensor} is more than the {per_node} GPUs of a node with {name}: "
+            f"use at most {per_node}, or a class with larger nodes"
+        )
+    resources = spec.pod.resources
+    asked = {*((resources and resources.requests) or {}), *((resources and resources.limits) or {})}
+    if accelerator.resource_name is not None and accelerator.resource_name in asked:
+        yield (
+            f"spec.pod.resources sets {accelerator.resource_name}, which follows from spec.parallelism.tensor: remove it"
+        )
+
+
+def _volumes(spec: SLMDeploymentSpec) -> Iterable[str]:
+    paths = [volume.mount_path for volume in spec.pod.volumes or []]
+    for path in sorted({path for path in paths if paths.count(path) > 1}):
+        yield f"spec.pod.volumes: {path} is mounted twice: give each volume a mountPath of its own"

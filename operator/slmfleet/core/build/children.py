@@ -1,0 +1,40 @@
+"""All children of one SLMDeployment, in the order in which they are applied."""
+
+from collections.abc import Iterable
+
+from slmfleet.core.accept import Accepted
+from slmfleet.core.names import Names
+from slmfleet.core.revisions import Revision, choose, template_inputs
+from slmfleet.core.types import Config, Manifest
+
+from .cache_claim import cache_claim
+from .deployment import deployment
+from .disruption_budget import disruption_budget
+from .pod import pod_template
+from .service import service
+from .service_account import service_account
+
+
+def children(
+    names: Names, accepted: Accepted, stored: Iterable[Manifest], config: Config
+) -> tuple[Revision, list[Manifest]]:
+    """The revision to run and every object that should exist; what a pod refers to comes before the pods."""
+    spec, accelerator = accepted.spec, accepted.accelerator
+    image = spec.engine.image or config.images[accelerator.platform].format(version=spec.engine.version)
+    revision = choose(
+        names,
+        template_inputs(spec, accepted.accelerator_object),
+        stored,
+        lambda: pod_template(names, spec, accelerator, image),
+        renderer=config.renderer,
+        roll_on_upgrade=spec.rollout.on_operator_upgrade == "Roll",
+    )
+    wanted = [
+        service_account(names, spec),
+        cache_claim(names, spec),
+        revision.manifest,
+        deployment(names, spec, accelerator, revision.template, revision.name),
+        service(names),
+        disruption_budget(names),
+    ]
+    return revision, [manifest for manifest in wanted if manifest is not None]

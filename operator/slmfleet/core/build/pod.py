@@ -1,0 +1,106 @@
+"""The pod template: one vLLM server, restricted, probed for as long as its model needs."""
+
+from typing import Any, Final
+
+from slmfleet.api.accelerator import AcceleratorClassSpec
+from slmfleet.api.pod import PodOverlay
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.core.durations import seconds
+from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC, Names
+from slmfleet.core.types import Manifest
+from slmfleet.engine.argv import COMMAND, PORT, engine_args
+from slmfleet.engine.startup import start_budget
+
+from . import pod_parts as parts
+
+PRE_STOP_SECONDS: Final = 10
+"""Time for every kube-proxy and load balancer to see that the pod left, before it refuses new requests."""
+EXIT_SECONDS: Final = 15
+"""What vLLM takes to leave after its last request (about 10 s on 0.32), and a margin."""
+STARTUP_PERIOD_SECONDS: Final = 3
+USER_ID: Final = 2000
+
+
+def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str) -> Manifest:
+    """The template of the engine pods; `image` is the one that serves spec.engine.version on this platform."""
+    overlay = spec.pod
+    drain = seconds(spec.drain.timeout)
+    template: Manifest = {
+        "metadata": {"labels": {**(overlay.labels or {}), **names.labels, TRAFFIC: "true"}},
+        "spec": {
+            "serviceAccountName": overlay.service_account_name or names.name,
+            "automountServiceAccountToken": False,
+            # A Service named "vllm" would otherwise inject VLLM_PORT=tcp://... and vLLM dies reading it (vllm#34199).
+            "enableServiceLinks": False,
+            "restartPolicy": "Always",
+            "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": overlay.run_as_user or USER_ID,
+                "fsGroup": overlay.fs_group or USER_ID,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "affinity": parts.affinity(names, overlay, accelerator),
+            "containers": [engine_container(names, spec, accelerator, image, drain)],
+            "volumes": parts.volumes(names, spec, accelerator),
+            **scheduling(overlay, accelerator),
+        },
+    }
+    if overlay.annotations:
+        template["metadata"]["annotations"] = dict(overlay.annotations)
+    return template
+
+
+def engine_container(
+    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, drain: int
+) -> Manifest:
+    """The container that runs vLLM."""
+    budget = start_budget(spec.model.uri)
+    return {
+        "name": ENGINE_CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(COMMAND),
+        "args": engine_args(names.name, spec, drain_seconds=drain),
+        "env": parts.environment(spec, budget),
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": parts.resources(spec, accelerator),
+        # vLLM does not listen until the model is loaded, so liveness must wait for a startup probe of its own.
+        "startupProbe": _health(STARTUP_PERIOD_SECONDS, 3, -(-budget // STARTUP_PERIOD_SECONDS)),
+        "readinessProbe": _health(5, 3, 3),
+        # /health answers slowly under load: a minute of silence, not one slow answer, is a dead engine.
+        "livenessProbe": _health(10, 10, 6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        # The message file stays empty: the default's fallback would copy unredacted log lines into the pod's status.
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": parts.mounts(spec),
+    }
+
+
+def scheduling(overlay: PodOverlay, accelerator: AcceleratorClassSpec) -> dict[str, Any]:
+    """What the user and the accelerator class say about nodes, besides affinity; absent keys stay absent."""
+    tolerations = [t.to_manifest() for t in [*(accelerator.tolerations or []), *(overlay.tolerations or [])]]
+    wanted: dict[str, Any] = {
+        "nodeSelector": overlay.node_selector,
+        "tolerations": tolerations,
+        "topologySpreadConstraints": overlay.topology_spread_constraints,
+        "priorityClassName": overlay.priority_class_name,
+        "runtimeClassName": accelerator.runtime_class_name,
+        "imagePullSecrets": [secret.to_manifest() for secret in overlay.image_pull_secrets or []],
+    }
+    return {key: value for key, value in wanted.items() if value}
+
+
+def _health(period: int, timeout: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": "/health", "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }

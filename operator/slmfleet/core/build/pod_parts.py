@@ -1,0 +1,122 @@
+"""The parts of the engine pod that several sources add to: environment, resources, volumes, affinity."""
+
+from typing import Any, Final
+
+from slmfleet.api.accelerator import AcceleratorClassSpec
+from slmfleet.api.pod import ExtraVolume, PodOverlay
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.core.names import Names
+from slmfleet.core.types import Manifest
+from slmfleet.engine.argv import PVC_MOUNT, claim_of
+
+CACHE: Final = "/cache"
+DEFAULT_REQUESTS: Final = {"cpu": 1, "memory_gi": 4}
+SHM_SIZE: Final = {"cuda": "2Gi", "rocm": "8Gi", "cpu": "2Gi"}
+"""Size limits of /dev/shm, over which tensor-parallel workers talk (the engine project's own Kubernetes guide)."""
+
+
+def environment(spec: SLMDeploymentSpec, budget: int) -> list[Manifest]:
+    """The engine's variables; the user's entries win over ours, by name."""
+    own: dict[str, Manifest] = {
+        # An arbitrary uid has no passwd entry: libraries that ask for the user's name or home die without these.
+        "HOME": {"value": "/tmp"},  # noqa: S108 - an emptyDir of the pod
+        "USER": {"value": "vllm"},
+        "HF_HOME": {"value": f"{CACHE}/huggingface"},
+        # Compiled code stays in the pod: replicas that share it have corrupted it for each other.
+        "VLLM_CACHE_ROOT": {"value": "/tmp/vllm"},  # noqa: S108 - an emptyDir of the pod
+        "VLLM_ENGINE_READY_TIMEOUT_S": {"value": str(budget)},
+        "VLLM_NO_USAGE_STATS": {"value": "1"},
+        "DO_NOT_TRACK": {"value": "1"},
+        "HF_HUB_DISABLE_TELEMETRY": {"value": "1"},
+    }
+    if not spec.model.uri.startswith("hf://"):
+        own |= {"HF_HUB_OFFLINE": {"value": "1"}, "TRANSFORMERS_OFFLINE": {"value": "1"}}
+    if (secret := spec.model.secret_ref) is not None:
+        own["HF_TOKEN"] = {"valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
+    for entry in spec.pod.env or []:
+        own[entry.name] = {k: v for k, v in entry.to_manifest().items() if k != "name"}
+    return [{"name": name, **source} for name, source in own.items()]
+
+
+def resources(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Manifest:
+    """The GPUs that the parallelism needs, and CPU and memory as the user says or one core and 4Gi per GPU."""
+    tensor = spec.parallelism.tensor
+    wanted = spec.pod.resources
+    requests: dict[str, str] = {
+        "cpu": str(DEFAULT_REQUESTS["cpu"] * tensor),
+        "memory": f"{DEFAULT_REQUESTS['memory_gi'] * tensor}Gi",
+    }
+    limits: dict[str, str] = {}
+    if wanted is not None:
+        # A limit below a default request would be refused, so a limit alone sets the request too, as Kubernetes does.
+        requests |= (wanted.limits or {}) | (wanted.requests or {})
+        limits |= wanted.limits or {}
+    if accelerator.resource_name is not None:
+        requests[accelerator.resource_name] = limits[accelerator.resource_name] = str(tensor)
+    return {"requests": requests} | ({"limits": limits} if limits else {})
+
+
+def volumes(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> list[Manifest]:
+    """Writable directories (the root is read-only), the model's volume, and the user's."""
+    cache = spec.model.cache
+    own: list[Manifest] = [
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": SHM_SIZE[accelerator.platform]}},
+        {"name": "cache", "emptyDir": {}}
+        if cache is None
+        else {"name": "cache", "persistentVolumeClaim": {"claimName": cache.claim_name or names.cache_claim}},
+    ]
+    if (claim := claim_of(spec.model.uri)) is not None:
+        own.append({"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+    return own + [_volume(extra) for extra in spec.pod.volumes or []]
+
+
+def mounts(spec: SLMDeploymentSpec) -> list[Manifest]:
+    """Where the engine sees the volumes."""
+    own: list[Manifest] = [
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - an emptyDir of the pod
+        {"name": "cache", "mountPath": CACHE},
+    ]
+    if claim_of(spec.model.uri) is not None:
+        own.append({"name": "model", "mountPath": PVC_MOUNT, "readOnly": True})
+    return own + [
+        {"name": _volume_name(extra), "mountPath": extra.mount_path, "readOnly": extra.read_only}
+        for extra in spec.pod.volumes or []
+    ]
+
+
+def affinity(names: Names, overlay: PodOverlay, accelerator: AcceleratorClassSpec) -> Manifest:
+    """Soft spreading over nodes unless the user says otherwise, and always the nodes that have the accelerator."""
+    result: dict[str, Any] = dict(overlay.affinity) if overlay.affinity is not None else _spread(names)
+    if not accelerator.node_terms:
+        return result
+    terms = [term.to_manifest() for term in accelerator.node_terms]
+    node = dict(result.get("nodeAffinity") or {})
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    theirs = (node.get(required) or {}).get("nodeSelectorTerms") or [{}]
+    # Terms are alternatives, expressions inside one must all hold: (a or b) and (c or d) is ac, ad, bc, bd.
+    node[required] = {"nodeSelectorTerms": [_both(a, b) for a in terms for b in theirs]}
+    return result | {"nodeAffinity": node}
+
+
+def _both(a: Manifest, b: Manifest) -> Manifest:
+    return {key: [*a.get(key, []), *b.get(key, [])] for key in sorted({*a, *b})}
+
+
+def _spread(names: Names) -> Manifest:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": names.selector}}
+    return {
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]
+        }
+    }
+
+
+def _volume_name(extra: ExtraVolume) -> str:
+    return f"extra-{extra.name}"  # the user's "tmp" must not meet ours
+
+
+def _volume(extra: ExtraVolume) -> Manifest:
+    source = {k: v for k, v in extra.to_manifest().items() if k not in {"name", "mountPath", "readOnly"}}
+    return {"name": _volume_name(extra), **source}

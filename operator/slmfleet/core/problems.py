@@ -1,0 +1,130 @@
+"""Why replicas are not ready: a chain of checks, read from top to bottom; the first that speaks wins.
+
+Each check looks at all pods for one kind of trouble and answers with the words of whoever knows best: the scheduler,
+the kubelet, the API server or the engine itself. Texts hold no times and no counters, so that a status does not
+change while nothing happens.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from slmfleet.api.conditions import Reason
+from slmfleet.engine.causes import explain_exit, find_cause
+from slmfleet.engine.redact import redact
+
+from .pods import PodFacts
+from .types import Manifest
+
+MAX_MESSAGE = 1024
+_IMAGE_REASONS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A reason and its message."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the checks look at: the pods that should serve, the Deployment, and the logs of the dead."""
+
+    pods: tuple[PodFacts, ...]
+    deployment: Manifest | None
+    logs: Mapping[str, str]
+
+
+Check = Callable[[Situation], Verdict | None]
+
+
+def pod_refused(s: Situation) -> Verdict | None:
+    """The API server accepts no pods: a quota, an admission policy, Pod Security."""
+    for condition in (s.deployment or {}).get("status", {}).get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return Verdict(Reason.POD_REFUSED, _bounded(f"no pod can be created: {condition.get('message', '')}"))
+    return None
+
+
+def unschedulable(s: Situation) -> Verdict | None:
+    """No node takes the pod."""
+    for pod in s.pods:
+        if pod.unschedulable:
+            return Verdict(Reason.UNSCHEDULABLE, _bounded(f"pod {pod.name}: {pod.unschedulable}"))
+    return None
+
+
+def image_pull(s: Situation) -> Verdict | None:
+    """The image cannot be had."""
+    for pod in _waiting(s.pods, _IMAGE_REASONS):
+        return Verdict(Reason.IMAGE_PULL, _bounded(f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}"))
+    return None
+
+
+def configuration(s: Situation) -> Verdict | None:
+    """The kubelet cannot make the container: a Secret or ConfigMap is missing, or the container's settings are refused."""
+    for pod in _waiting(s.pods, {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}):
+        words = pod.waiting_message.lower()
+        if "secret" in words:
+            advice = "create it, or correct spec.model.secretRef or spec.pod"
+            return Verdict(Reason.SECRET_MISSING, _bounded(f"pod {pod.name}: {pod.waiting_message}: {advice}"))
+        advice = "; create it, or correct spec.pod" if "configmap" in words else ""
+        return Verdict(Reason.CONFIG_MISSING, _bounded(f"pod {pod.name}: {pod.waiting_message}{advice}"))
+    return None
+
+
+def crash_loop(s: Situation) -> Verdict | None:
+    """The engine dies; its own log says why."""
+    for pod in s.pods:
+        if pod.exit is not None:
+            return Verdict(Reason.CRASH_LOOP, _bounded(f"pod {pod.name}: {_death(pod, s.logs)}"))
+    return None
+
+
+def ended(s: Situation) -> Verdict | None:
+    """The pod as a whole is over: evicted, preempted, its node shut down."""
+    for pod in s.pods:
+        if pod.finished:
+            return Verdict(
+                Reason.NO_READY_REPLICA, _bounded(f"pod {pod.name} ended: {pod.verdict or 'no reason given'}")
+            )
+    return None
+
+
+CHAIN: tuple[Check, ...] = (pod_refused, unschedulable, image_pull, configuration, crash_loop, ended)
+
+
+def find_problem(pods: Iterable[PodFacts], deployment: Manifest | None, logs: Mapping[str, str]) -> Verdict | None:
+    """The first thing that keeps replicas from being ready; None while they are ready or simply on their way."""
+    waiting = tuple(p for p in pods if not p.ready and not p.deleting)
+    situation = Situation(waiting, deployment, logs)
+    return next((verdict for check in CHAIN if (verdict := check(situation)) is not None), None)
+
+
+def _death(pod: PodFacts, logs: Mapping[str, str]) -> str:
+    exit_ = pod.exit
+    assert exit_ is not None
+    cause = find_cause(logs.get(exit_.key, ""))
+    if cause is None or exit_.reason == "OOMKilled":
+        return f"the engine {explain_exit(exit_.code, exit_.reason)} (exit code {exit_.code})"
+    hint = f" ({cause.hint})" if cause.hint else ""
+    return f"the engine exited with {exit_.code}: {cause.message}{hint}"
+
+
+def _waiting(pods: Iterable[PodFacts], reasons: Iterable[str]) -> Iterable[PodFacts]:
+    return (pod for pod in pods if pod.waiting_reason in reasons)
+
+
+def _bounded(text: str) -> str:
+    clean = " ".join(redact(text).split())
+    return clean if len(clean) <= MAX_MESSAGE else clean[: MAX_MESSAGE - 1] + "…"

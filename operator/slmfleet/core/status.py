@@ -1,0 +1,135 @@
+"""The whole status of an SLMDeployment, and the events that its changes are worth."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from slmfleet.api.conditions import Condition, ConditionType, Reason
+from slmfleet.api.status import EngineStatus, RevisionStatus, SLMDeploymentStatus
+
+from .accept import Accepted
+from .conditions import Fleet, Statement, Statements, available, fleet, phase, progressing, ready
+from .names import ENGINE_CONTAINER, Names
+from .problems import Verdict
+from .revisions import Revision
+from .types import Event, Manifest
+
+_QUIET: Final = frozenset({Reason.STARTING, Reason.NO_READY_REPLICA, Reason.PAUSED})
+"""Reasons of a False condition that are no trouble."""
+
+
+def accepted_status(
+    slm: Manifest,
+    accepted: Accepted,
+    revision: Revision,
+    deployment: Manifest | None,
+    problem: Verdict | None,
+    now: datetime,
+) -> Manifest:
+    """The status of a deployment whose spec is carried out."""
+    names, spec = Names.of(slm), accepted.spec
+    facts = fleet(spec.replicas, revision.name, deployment, problem)
+    available_ = available(facts)
+    progressing_ = progressing(facts, revision, paused=spec.paused)
+    statements = {
+        ConditionType.ACCEPTED: Statement("True", Reason.ACCEPTED, "the spec is valid and its objects are ours"),
+        ConditionType.AVAILABLE: available_,
+        ConditionType.PROGRESSING: progressing_,
+        ConditionType.READY: ready(facts, available_, progressing_, names.url),
+    }
+    image = next(c["image"] for c in revision.template["spec"]["containers"] if c["name"] == ENGINE_CONTAINER)
+    gpus = spec.replicas * spec.parallelism.tensor if accepted.accelerator.resource_name else 0
+    return _status(
+        slm,
+        facts,
+        statements,
+        now,
+        gpus=gpus,
+        engine=EngineStatus(version=spec.engine.version, image=image),
+        revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
+    )
+
+
+def rejected_status(
+    slm: Manifest, verdict: Verdict, deployment: Manifest | None, problem: Verdict | None, now: datetime
+) -> Manifest:
+    """The status of a deployment whose spec cannot be carried out; what an earlier spec started runs on."""
+    running = (deployment or {}).get("spec", {}).get("replicas", 0)
+    facts = fleet(running, "", deployment, problem)
+    none = Statement("False", Reason.NO_READY_REPLICA, "nothing was started")
+    statements = {
+        ConditionType.ACCEPTED: Statement("False", verdict.reason, verdict.message),
+        ConditionType.AVAILABLE: available(facts) if deployment is not None else none,
+        ConditionType.PROGRESSING: Statement(
+            "False", Reason.NOT_ACCEPTED, "nothing is changed until the spec is accepted"
+        ),
+        ConditionType.READY: Statement("False", verdict.reason, verdict.message),
+    }
+    before = slm.get("status", {})
+    return _status(
+        slm,
+        facts,
+        statements,
+        now,
+        gpus=before.get("gpus", 0) if deployment is not None else 0,
+        engine=EngineStatus.model_validate(before["engine"]) if "engine" in before else None,
+        revision=RevisionStatus.model_validate(before["revision"]) if "revision" in before else None,
+    )
+
+
+def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
+    """An event for each condition whose status or reason changed; a False Ready only repeats what another one said."""
+    before = {c["type"]: (c["status"], c["reason"]) for c in slm.get("status", {}).get("conditions", [])}
+    events = []
+    for condition in status["conditions"]:
+        now = (condition["status"], condition["reason"])
+        if before.get(condition["type"]) == now or (condition["type"] == ConditionType.READY and now[0] == "False"):
+            continue
+        normal = now[0] == "True" or now[1] in _QUIET
+        events.append(Event("Normal" if normal else "Warning", now[1], condition["type"], condition["message"]))
+    return tuple(events)
+
+
+def _status(
+    slm: Manifest,
+    f: Fleet,
+    statements: Statements,
+    now: datetime,
+    *,
+    gpus: int,
+    engine: EngineStatus | None,
+    revision: RevisionStatus | None,
+) -> Manifest:
+    names = Names.of(slm)
+    return SLMDeploymentStatus(
+        observed_generation=slm["metadata"].get("generation", 0),
+        phase=phase(f, statements),
+        ready=f"{f.ready}/{f.desired}",
+        replicas=f.total,
+        ready_replicas=f.ready,
+        updated_replicas=f.updated,
+        gpus=gpus,
+        selector=",".join(f"{key}={value}" for key, value in names.selector.items()),
+        url=names.url,
+        engine=engine,
+        revision=revision,
+        conditions=_conditions(slm, statements, now),
+    ).to_manifest()
+
+
+def _conditions(slm: Manifest, statements: Statements, now: datetime) -> list[Condition]:
+    """The statements with their times: a condition keeps its time while its status stays."""
+    before = {c["type"]: c for c in slm.get("status", {}).get("conditions", [])}
+    stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    generation = slm["metadata"].get("generation", 0)
+    return [
+        Condition(
+            type=kind,
+            status=said.status,
+            reason=said.reason,
+            message=said.message,
+            last_transition_time=old["lastTransitionTime"] if old.get("status") == said.status else stamp,
+            observed_generation=generation,
+        )
+        for kind, said in statements.items()
+        for old in (before.get(kind, {}),)
+    ]

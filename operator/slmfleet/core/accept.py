@@ -74,7 +74,7 @@ def _unknown(wanted: str) -> str:
     close = difflib.get_close_matches(wanted, NAMES, n=1)
     guess = f"did you mean {close[0]}? " if close else ""
     return (
-        f'spec.accelerator.class: "{wanted}" is neither an AcceleratorClass object nor in the built-in catalogue: {guess}'
+        f'spec.accelerator.class: "{wanted}" is neither an AcceleratorClass nor in the built-in catalogue: {guess}'
         f"Create the object, or use one of {', '.join(NAMES)}"
     )
 
@@ -98,7 +98,8 @@ def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterabl
     asked = {*((resources and resources.requests) or {}), *((resources and resources.limits) or {})}
     if accelerator.resource_name is not None and accelerator.resource_name in asked:
         yield (
-            f"spec.pod.resources sets {accelerator.resource_name}, which follows from spec.parallelism.tensor: remove it"
+            f"spec.pod.resources sets {accelerator.resource_name}, "
+            "which follows from spec.parallelism.tensor: remove it"
         )
 
 

@@ -72,7 +72,7 @@ def image_pull(s: Situation) -> Verdict | None:
 
 
 def configuration(s: Situation) -> Verdict | None:
-    """The kubelet cannot make the container: a Secret or ConfigMap is missing, or the container's settings are refused."""
+    """The kubelet cannot make the container: a Secret or ConfigMap is missing, or its settings are refused."""
     for pod in _waiting(s.pods, {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}):
         words = pod.waiting_message.lower()
         if "secret" in words:

@@ -28,7 +28,8 @@ def _row(pattern: str, hint: str) -> tuple[re.Pattern[str], str]:
 
 _RANKED: Final = (
     _row(
-        r"User-specified max_model_len \(\d+\) is greater than the derived max_model_len[^\n]*?(?=\.? (?:VLLM_ALLOW|To allow)|$)",
+        r"User-specified max_model_len \(\d+\) is greater than the derived max_model_len[^\n]*?"
+        r"(?=\.? (?:VLLM_ALLOW|To allow)|$)",
         "lower spec.engine.maxModelLen to what the model supports, or leave it out",
     ),
     _row(
@@ -61,7 +62,8 @@ _RANKED: Final = (
         "put a hub token with access to the model into a Secret and name it in spec.model.secretRef",
     ),
     _row(
-        r"(?:RepositoryNotFoundError|Repository Not Found|[^\s:]+ is not a local folder and is not a valid model identifier)[^\n]*",
+        r"(?:RepositoryNotFoundError|Repository Not Found|[^\s:]+ is not a local folder and is not a valid model identifier)"
+        r"[^\n]*",
         "correct spec.model.uri, or name a hub token in spec.model.secretRef if the model is private",
     ),
     _row(
@@ -84,7 +86,7 @@ _RANKED: Final = (
 
 # The last word of a traceback, with vLLM's "(EngineCore pid=7) ERROR 11-20 10:00:00 [core.py:1] " before it.
 _ERROR_LINE = re.compile(
-    r"(?:^|\s)((?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): (?![^\n]*See root cause above)[^\n]+)", re.M
+    r"(?:^|\s)((?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): (?![^\n]*See root cause above)[^\n]+)", re.MULTILINE
 )
 # A pydantic error tells its cause on the line after the one that names the field.
 _PYDANTIC = re.compile(r"^\s*Value error, ([^\n]+?)(?: \[type=[^\n]*)?$", re.MULTILINE)
@@ -104,7 +106,7 @@ def find_cause(log: str) -> Cause | None:
 def explain_exit(code: int, kubelet_reason: str) -> str:
     """What an exit code of vLLM means, where the log says nothing (vLLM 0.32)."""
     if kubelet_reason == "OOMKilled":
-        return "killed because it used more memory than its limit (raise spec.pod.resources.limits.memory)"
+        return "was killed because it used more memory than its limit (raise spec.pod.resources.limits.memory)"
     return {
         0: "ended by itself (vLLM exits 0 when its engine process dies)",
         1: "stopped with an error",

@@ -42,6 +42,6 @@ def strategy(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Mani
 
 
 def progress_deadline(spec: SLMDeploymentSpec, template: Manifest) -> int:
-    """Seconds without progress after which a rollout counts as failed: the old pod's drain, then the new one's start."""
+    """Seconds without progress after which a rollout has failed: the old pod's drain, then the new one's start."""
     drain: int = template["spec"]["terminationGracePeriodSeconds"]
     return start_budget(spec.model.uri) + drain + SCHEDULING_SLACK_SECONDS

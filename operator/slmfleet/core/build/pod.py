@@ -37,6 +37,7 @@ def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: Accelerator
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": overlay.run_as_user or USER_ID,
+                "runAsGroup": overlay.fs_group or USER_ID,
                 "fsGroup": overlay.fs_group or USER_ID,
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},

@@ -1,0 +1,296 @@
+"""What the status says in each situation: the reason, the words, the phase."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from slmfleet.core.plan import plan
+from slmfleet.core.types import Observed, Ref, WriteFailure
+
+from .make import CONFIG, NOW, applied, condition, counts, decide, pod, slm, stored, terminated
+
+MAX_LEN_LOG = (
+    "(APIServer pid=1)   Value error, User-specified max_model_len (4096) is greater than the derived max_model_len "
+    "(max_position_embeddings=2048 or model_max_length=None in model's config.json). To allow overriding this maximum, "
+    "set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1. [type=value_error, input_value=ArgsKwargs(), input_type=ArgsKwargs]\n"
+    "(APIServer pid=1)     For further information visit https://errors.pydantic.dev/2.12/v/value_error\n"
+)
+
+
+def test_a_fresh_deployment_is_pending_until_a_pod_exists() -> None:
+    p = decide(Observed(slm()))
+    assert p.status["phase"] == "Pending"
+    assert condition(p, "Available") == ("False", "NoReadyReplica", "no pod exists yet")
+    assert condition(p, "Progressing")[:2] == ("True", "RollingOut")
+    assert p.status["ready"] == "0/1"
+
+
+def test_all_replicas_ready_is_ready_and_up_to_date() -> None:
+    p = decide(applied(slm(replicas=2), **counts(2, 2)))
+    assert condition(p, "Ready") == ("True", "Ready", "2 of 2 replicas answer on http://support.chat.svc")
+    assert condition(p, "Progressing")[1] == "UpToDate"
+    assert (p.status["phase"], p.status["ready"], p.status["replicas"]) == ("Ready", "2/2", 2)
+
+
+def test_a_spec_that_is_not_applied_yet_is_not_reported_as_ready() -> None:
+    observed = applied(slm(replicas=2), **counts(2, 2))
+    changed = slm(replicas=2, engine={"version": "0.32.0", "maxModelLen": 4096})
+    p = decide(Observed(changed, children=observed.children))
+    assert condition(p, "Ready")[:2] == ("False", "RollingOut")
+    assert p.status["phase"] == "Updating"
+
+
+def test_the_status_of_a_deployment_whose_controller_lags_behind_is_not_trusted() -> None:
+    p = decide(applied(slm(), **counts(1, 1), observedGeneration=0))
+    assert condition(p, "Ready")[0] == "False"
+
+
+def test_zero_replicas_is_available_as_wanted() -> None:
+    p = decide(applied(slm(replicas=0), **counts(0, 0)))
+    assert condition(p, "Available")[:2] == ("True", "ScaledToZero")
+    assert condition(p, "Ready")[:2] == ("True", "ScaledToZero")
+    assert p.status["phase"] == "ScaledToZero"
+
+
+def test_paused_changes_nothing_and_says_so() -> None:
+    p = decide(applied(slm(paused=True), **counts(1, 1)))
+    assert p.apply == ()
+    assert p.delete == ()
+    assert condition(p, "Progressing")[:2] == ("False", "Paused")
+    assert p.status["phase"] == "Paused"
+
+
+UNSCHEDULABLE = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+QUOTA = 'pods "support-x" is forbidden: exceeded quota: gpus'
+
+
+@pytest.mark.parametrize(
+    ("it", "deployment", "reason", "words", "phase"),
+    [
+        (
+            pod(
+                conditions=[
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE}
+                ]
+            ),
+            {},
+            "Unschedulable",
+            f"pod support-1: {UNSCHEDULABLE}",
+            "Pending",
+        ),
+        (
+            pod(
+                container={
+                    "state": {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}}
+                }
+            ),
+            {},
+            "ImagePull",
+            'pod support-1: ImagePullBackOff: Back-off pulling image "x"',
+            "Failed",
+        ),
+        (
+            pod(
+                container={
+                    "state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "hf" not found'}}
+                }
+            ),
+            {},
+            "SecretMissing",
+            'pod support-1: secret "hf" not found: create it, or correct spec.model.secretRef or spec.pod',
+            "Failed",
+        ),
+        (
+            pod(
+                container={
+                    "state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'configmap "t" not found'}}
+                }
+            ),
+            {},
+            "ConfigMissing",
+            'pod support-1: configmap "t" not found; create it, or correct spec.pod',
+            "Failed",
+        ),
+        (
+            pod(container=terminated(137, reason="OOMKilled")),
+            {},
+            "CrashLoop",
+            "pod support-1: the engine was killed because it used more memory than its limit "
+            "(raise spec.pod.resources.limits.memory) (exit code 137)",
+            "Failed",
+        ),
+        (
+            pod(container=terminated(0)),
+            {},
+            "CrashLoop",
+            "pod support-1: the engine ended by itself (vLLM exits 0 when its engine process dies) (exit code 0)",
+            "Failed",
+        ),
+        (
+            pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage."),
+            {},
+            "NoReadyReplica",
+            "pod support-1 ended: Evicted: The node was low on resource: ephemeral-storage.",
+            "Pending",
+        ),
+        (
+            pod(),
+            {"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": QUOTA}]},
+            "PodRefused",
+            f"no pod can be created: {QUOTA}",
+            "Failed",
+        ),
+    ],
+)
+def test_a_replica_that_is_not_ready_says_why(
+    it: dict[str, Any], deployment: dict[str, Any], reason: str, words: str, phase: str
+) -> None:
+    p = decide(applied(slm(), it, **counts(1, 0), **deployment))
+    assert condition(p, "Available") == ("False", reason, words)
+    assert condition(p, "Ready") == ("False", reason, words)
+    assert p.status["phase"] == phase
+
+
+def test_a_crash_is_explained_by_the_engines_own_log() -> None:
+    p = decide(applied(slm(), pod(container=terminated(1)), logs={"c1": MAX_LEN_LOG}, **counts(1, 0)))
+    assert condition(p, "Available")[1:] == (
+        "CrashLoop",
+        "pod support-1: the engine exited with 1: User-specified max_model_len (4096) is greater than the derived "
+        "max_model_len (max_position_embeddings=2048 or model_max_length=None in model's config.json) "
+        "(lower spec.engine.maxModelLen to what the model supports, or leave it out)",
+    )
+
+
+@pytest.mark.parametrize("previous", [True, False])
+def test_the_log_of_a_dead_engine_is_asked_for(previous: bool) -> None:
+    p = decide(applied(slm(), pod(container=terminated(1, previous=previous)), **counts(1, 0)))
+    assert [(r.pod, r.container, r.previous, r.key) for r in p.logs] == [("support-1", "engine", previous, "c1")]
+
+
+def test_an_engine_that_recovered_needs_no_log_and_is_no_problem() -> None:
+    p = decide(applied(slm(), pod(ready=True, container=terminated(1)), **counts(1, 1)))
+    assert p.logs == ()
+    assert condition(p, "Ready")[0] == "True"
+
+
+def test_one_broken_replica_of_two_degrades_the_fleet_but_leaves_it_available() -> None:
+    broken = pod("support-2", container={"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}})
+    p = decide(applied(slm(replicas=2), pod(ready=True), broken, **counts(2, 1)))
+    assert condition(p, "Available")[:2] == ("True", "AtLeastOneReady")
+    assert condition(p, "Ready") == (
+        "False",
+        "ImagePull",
+        "1 of 2 replicas answer; pod support-2: ErrImagePull: not found",
+    )
+    assert p.status["phase"] == "Degraded"
+
+
+def test_an_invalid_spec_names_field_value_and_reason_and_touches_nothing() -> None:
+    p = decide(Observed(slm(replicas="three")))
+    assert p.apply == ()
+    assert condition(p, "Accepted") == (
+        "False",
+        "InvalidSpec",
+        'spec.replicas: "three": input should be a valid integer',
+    )
+    assert p.status["phase"] == "Invalid"
+
+
+def test_an_invalid_change_leaves_the_running_fleet_and_its_numbers() -> None:
+    observed = applied(slm(replicas=2), **counts(2, 2))
+    p = decide(Observed(slm(replicas="three"), children=observed.children))
+    assert (p.apply, p.delete) == ((), ())
+    assert condition(p, "Available")[0] == "True"
+    assert p.status["ready"] == "2/2"
+
+
+def test_an_unknown_accelerator_names_the_nearest_one() -> None:
+    p = decide(Observed(slm(accelerator={"class": "nvidia-l44"})))
+    status, reason, message = condition(p, "Accepted")
+    assert (status, reason) == ("False", "UnknownAccelerator")
+    assert message.startswith('spec.accelerator.class: "nvidia-l44" is neither an AcceleratorClass nor in the built-in')
+    assert "did you mean nvidia-l4?" in message
+
+
+def test_more_tensor_parallelism_than_a_node_has_gpus_is_refused() -> None:
+    custom = {"spec": {"platform": "cuda", "memory": "24Gi", "resourceName": "nvidia.com/gpu", "gpusPerNode": 2}}
+    p = decide(Observed(slm(parallelism={"tensor": 4}), accelerator=custom))
+    assert condition(p, "Accepted")[2] == (
+        "spec.parallelism.tensor: 4 is more than the 2 GPUs of a node with nvidia-l4: "
+        "use at most 2, or a class with larger nodes"
+    )
+
+
+def test_a_strangers_service_is_a_conflict_and_nothing_is_written() -> None:
+    stranger = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "uid": "x"}}
+    p = decide(Observed(slm(), children={Ref.of(stranger): stranger}))
+    assert (p.apply, p.delete) == ((), ())
+    assert p.requeue_after == 30
+    assert condition(p, "Accepted") == (
+        "False",
+        "NameConflict",
+        'a Service named "support" exists and is not ours; it is left as it is and nothing is started. '
+        "Delete or rename it, or give this SLMDeployment another name",
+    )
+
+
+def test_an_object_of_an_earlier_deployment_of_the_same_name_is_a_strangers() -> None:
+    old = decide(Observed(slm())).apply
+    service = next(stored(m) for m in old if m["kind"] == "Service")
+    service["metadata"]["ownerReferences"] = [service["metadata"]["ownerReferences"][0] | {"uid": "an-earlier-uid"}]
+    p = decide(Observed(slm(), children={Ref.of(service): service}))
+    assert condition(p, "Accepted")[1] == "NameConflict"
+
+
+def test_a_write_that_the_api_server_refuses_is_told_in_its_words() -> None:
+    failure = WriteFailure(Ref("v1", "PersistentVolumeClaim", "support-models"), "spec is immutable after creation")
+    p = decide(Observed(slm(), failures=(failure,)))
+    assert condition(p, "Accepted") == (
+        "False",
+        "ChildRefused",
+        "the API server refuses PersistentVolumeClaim support-models: spec is immutable after creation",
+    )
+    assert p.apply != ()
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    observed = applied(slm(), **counts(1, 1))
+    first = decide(observed)
+    later = plan(
+        Observed(observed.slm | {"status": first.status}, children=observed.children), CONFIG, NOW + timedelta(hours=1)
+    )
+    assert later.status == first.status
+    assert later.events == ()
+
+
+def test_events_tell_what_changed_and_no_more() -> None:
+    first = decide(Observed(slm()))
+    assert [(e.type, e.action, e.reason) for e in first.events] == [
+        ("Normal", "Accepted", "Accepted"),
+        ("Normal", "Available", "NoReadyReplica"),
+        ("Normal", "Progressing", "RollingOut"),
+    ]
+    bad = pod(container={"state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}})
+    observed = applied(slm() | {"status": first.status}, bad, **counts(1, 0))
+    assert [(e.type, e.action, e.reason) for e in decide(observed).events] == [
+        ("Warning", "Available", "ImagePull"),
+        ("Normal", "Progressing", "Scaling"),
+    ]
+
+
+def test_a_deadline_that_passed_is_reported_with_the_deployments_words() -> None:
+    late = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "ReplicaSet timed out",
+    }
+    p = decide(applied(slm(replicas=2), conditions=[late], **counts(2, 1)))
+    assert condition(p, "Progressing") == ("False", "DeadlineExceeded", "ReplicaSet timed out")
+    assert condition(p, "Ready") == ("False", "DeadlineExceeded", "ReplicaSet timed out")
+
+
+def test_gpus_are_those_of_all_desired_replicas() -> None:
+    assert decide(Observed(slm(replicas=3, parallelism={"tensor": 2}))).status["gpus"] == 6
+    assert decide(Observed(slm(accelerator={"class": "cpu"}))).status["gpus"] == 0

@@ -1,0 +1,1 @@
+"""Makes the simulator answer to the command that starts vLLM."""

@@ -1,0 +1,161 @@
+"""The cluster itself: a pod works, a crash is recovered from, nothing stays behind. It restarts the running one.
+
+python -m pytest e2e/cluster/test_cluster.py
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from . import host, images, leftovers, lifecycle, processes
+from .console import Console
+from .settings import Settings
+from .shell import run, wait_until
+
+SETTINGS = Settings()
+QUIET = Console(quiet=True)
+NAMESPACE = "cluster-test"
+PROBE = """
+import json, socket, ssl, urllib.request
+account = "/var/run/secrets/kubernetes.io/serviceaccount"
+headers = {"Authorization": "Bearer " + open(account + "/token").read()}
+request = urllib.request.Request("https://10.96.0.1/version", headers=headers)
+answer = urllib.request.urlopen(request, context=ssl.create_default_context(cafile=account + "/ca.crt"), timeout=10)
+name = socket.gethostbyname("kubernetes.default.svc.cluster.local")
+try:
+    socket.gethostbyname("outside.example")
+except socket.gaierror as e:
+    outside = e.errno
+open("/data/written", "w").write("yes")
+print(json.dumps({"version": json.load(answer)["gitVersion"], "name": name, "outside": outside == socket.EAI_NONAME}))
+"""
+
+
+def kubectl(*arguments: str, stdin: str | None = None) -> str:
+    return run([SETTINGS.bin / "kubectl", f"--kubeconfig={SETTINGS.kubeconfig}", *arguments], stdin=stdin)
+
+
+def restricted_pod(name: str, image: str, code: str) -> str:
+    container = {
+        "name": "probe",
+        "image": image,
+        "args": [code],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+    return json.dumps(pod)
+
+
+def probe_image() -> str:
+    environment = {"PATH": f"{sys.base_prefix}/bin:{host.SYSTEM_PATH}"}
+    return images.load(images.build("probe", files={}, entrypoint=["python3", "-c"], env=environment))
+
+
+def finished(name: str) -> dict[str, object]:
+    kubectl("-n", NAMESPACE, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    answer: dict[str, object] = json.loads(kubectl("-n", NAMESPACE, "logs", name))
+    return answer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """Running before, and running after: others may be using it."""
+    lifecycle.up(SETTINGS, QUIET)
+    labels = "pod-security.kubernetes.io/enforce=restricted"
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait")
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("label", "namespace", NAMESPACE, labels)
+    kubectl("apply", "-f", "-", stdin=json.dumps(claim))
+    yield
+    lifecycle.up(SETTINGS, QUIET)
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait")
+
+
+def check_a_restricted_pod(name: str) -> None:
+    kubectl("apply", "-f", "-", stdin=restricted_pod(name, probe_image(), PROBE))
+    assert finished(name) == {"version": "v1.35.4", "name": SETTINGS.api_service_ip, "outside": True}
+
+
+def test_a_restricted_pod_reaches_the_api_resolves_names_and_writes_to_its_claim() -> None:
+    check_a_restricted_pod("first")
+
+
+def test_a_pod_that_is_not_restricted_is_refused() -> None:
+    pod = json.loads(restricted_pod("refused", "any", ""))
+    del pod["spec"]["securityContext"]
+    with pytest.raises(Exception, match='violates PodSecurity "restricted'):
+        kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+def test_up_is_quick_and_restarts_nothing_when_all_is_well() -> None:
+    before = processes.components(SETTINGS.state)
+    began = time.monotonic()
+    lifecycle.up(SETTINGS, QUIET)
+    assert time.monotonic() - began < 3
+    assert processes.components(SETTINGS.state) == before
+
+
+def test_up_restarts_only_what_died() -> None:
+    before = processes.components(SETTINGS.state)
+    os.kill(before["kube-scheduler"].pid, signal.SIGKILL)
+    lifecycle.up(SETTINGS, QUIET)
+    after = processes.components(SETTINGS.state)
+    assert {name for name in after if after[name] != before[name]} == {"kube-scheduler"}
+
+
+def test_pods_survive_the_loss_of_containerd() -> None:
+    kubectl("apply", "-f", "-", stdin=restricted_pod("sleeper", probe_image(), "import time; time.sleep(600)"))
+    kubectl("-n", NAMESPACE, "wait", "pod/sleeper", "--for=condition=Ready", "--timeout=60s")
+    before = leftovers.members(SETTINGS)
+    os.kill(processes.components(SETTINGS.state)["containerd"].pid, signal.SIGKILL)
+    lifecycle.up(SETTINGS, QUIET)
+    assert before <= leftovers.members(SETTINGS)
+
+
+def test_up_recovers_after_everything_was_killed() -> None:
+    for process in processes.ours(SETTINGS.state):
+        os.kill(process.pid, signal.SIGKILL)
+    assert wait_until(lambda: not processes.ours(SETTINGS.state), seconds=5)
+    lifecycle.up(SETTINGS, QUIET)
+    check_a_restricted_pod("after-crash")
+
+
+def test_down_leaves_nothing_and_the_objects_come_back() -> None:
+    lifecycle.down(SETTINGS, QUIET)
+    assert processes.ours(SETTINGS.state) == []
+    assert list(leftovers.mounts(SETTINGS)) == []
+    assert leftovers.cgroups(SETTINGS) == []
+    assert not Path(f"/sys/class/net/{SETTINGS.bridge}").exists()
+    assert list(Path("/sys/class/net").glob("veth*")) == []
+    tables = run([host.program("nft"), "list", "tables"])
+    assert SETTINGS.nft_table not in tables
+    assert "kube-proxy" not in tables
+    assert [path for path in host.FOREIGN_DIRECTORIES if Path(path).exists()] == []
+    assert not (SETTINGS.state / "run").exists()
+    lifecycle.up(SETTINGS, QUIET)
+    assert "after-crash" in kubectl("-n", NAMESPACE, "get", "pods", "-o", "name")
+    check_a_restricted_pod("after-down")

@@ -31,8 +31,10 @@ class ModelCache(ApiModel):
                 "' of the existing claim, and no volume can shrink: keep ' + oldSelf.size",
             ),
             rule(
-                "!has(self.size) || !has(oldSelf.size) || (self.?storageClassName == oldSelf.?storageClassName && "
-                "self.?accessMode.orValue('ReadWriteOnce') == oldSelf.?accessMode.orValue('ReadWriteOnce'))",
+                "!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) == has(oldSelf.storageClassName)"
+                " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)"
+                " && (has(self.accessMode) ? self.accessMode : 'ReadWriteOnce')"
+                " == (has(oldSelf.accessMode) ? oldSelf.accessMode : 'ReadWriteOnce'))",
                 "spec.model.cache: storageClassName and accessMode of an existing claim cannot change: remove "
                 "spec.model.cache, delete the claim, then set it again",
             ),

@@ -1,0 +1,49 @@
+{{- define "slmfleet.name" -}}
+{{- if contains "slmfleet" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-slmfleet" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end -}}
+{{- end }}
+
+{{- define "slmfleet.selector" -}}
+app.kubernetes.io/name: slmfleet
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "slmfleet.labels" -}}
+{{ include "slmfleet.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
+{{- end }}
+
+{{- define "slmfleet.image" -}}
+{{- .Values.image.ref | default (printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion)) -}}
+{{- end }}
+
+{{/* What the operator may do where its SLMDeployments are: in all namespaces, or in each one of watchNamespaces.
+     Secrets are not among it: the kubelet reads them, and says when one is missing. */}}
+{{- define "slmfleet.rules" -}}
+- apiGroups: [slmfleet.dev]
+  resources: [slmdeployments]
+  verbs: [get, list, watch]
+- apiGroups: [slmfleet.dev]
+  resources: [slmdeployments/status]
+  verbs: [patch]
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services, serviceaccounts, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -48,7 +48,7 @@ def applied(
     return Observed(obj, children=children, pods=pods, logs=logs or {})
 
 
-def counts(total: int, ready: int, updated: int | None = None) -> dict[str, int]:
+def counts(total: int, ready: int, updated: int | None = None) -> dict[str, Any]:
     """A Deployment's counters."""
     return {"replicas": total, "readyReplicas": ready, "updatedReplicas": total if updated is None else updated}
 

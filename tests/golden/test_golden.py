@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from slmfleet.cli.output import to_yaml
 from slmfleet.core.plan import plan
 from slmfleet.core.types import Config, Manifest, Observed
-from slmfleet.cli.output import to_yaml
 from tests.core.make import NOW
 
 HERE = Path(__file__).parent

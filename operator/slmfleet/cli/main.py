@@ -1,0 +1,79 @@
+"""The `slmfleet` command. Imports wait until a subcommand needs them, so that help and completion stay fast."""
+
+from typing import IO
+
+import click
+
+FORMATS = click.Choice(["yaml", "json"])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run fleets of small language models on vLLM."""
+
+
+@main.command()
+@click.option("-o", "--output", type=click.Choice(["text", "yaml", "json"]), default="text", help="Output format.")
+def version(output: str) -> None:
+    """Print the version of slmfleet and of its API."""
+    from slmfleet import __version__
+    from slmfleet.api.base import API_VERSION
+
+    if output == "text":
+        click.echo(f"slmfleet {__version__} ({API_VERSION})")
+        return
+    show([{"version": __version__, "apiVersion": API_VERSION}], output)
+
+
+@main.command()
+@click.option("-o", "--output", type=FORMATS, default="yaml", help="Output format.")
+def crds(output: str) -> None:
+    """Print the CustomResourceDefinitions, to be piped into kubectl apply --server-side -f -."""
+    from slmfleet.api.crds import manifests
+
+    show(manifests(), output)
+
+
+@main.command()
+@click.argument("file", type=click.File())
+@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of objects that name none.")
+@click.option("-o", "--output", type=FORMATS, default="yaml", help="Output format.")
+@click.option(
+    "--engine-image",
+    "engine_images",
+    multiple=True,
+    metavar="PLATFORM=IMAGE",
+    help="Image where a spec names none, with {version} in it; as the operator's engineImages.",
+)
+def render(file: IO[str], namespace: str, output: str, engine_images: tuple[str, ...]) -> None:
+    """Print what the operator would create for the SLMDeployments in FILE (- for standard input), offline.
+
+    AcceleratorClass objects in FILE take part; others are ignored. Exits 1 when an SLMDeployment cannot be accepted.
+    """
+    from slmfleet.cli.render import RenderError, parse_images, render_manifests
+
+    try:
+        objects = render_manifests(file.read(), namespace, parse_images(engine_images))
+    except RenderError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    show(objects, output)
+
+
+def show(objects: list[dict[str, object]], output: str) -> None:
+    """Write objects to standard output: coloured in a terminal, plain in a pipe."""
+    import sys
+
+    from slmfleet.cli.output import to_json, to_yaml
+
+    text = to_json(objects) if output == "json" else to_yaml(objects)
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+        return
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    Console().print(Syntax(text, output, background_color="default"))
+
+
+if __name__ == "__main__":
+    main()

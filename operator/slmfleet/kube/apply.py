@@ -1,0 +1,101 @@
+"""The one write path for children: server-side apply by one field manager, deletes by uid."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from .client import Client
+from .errors import NotFoundError
+from .resources import Key, Manifest, Resource, resource_of, uid_of
+
+MANAGER: Final = "slmfleet"
+
+_QUANTITIES: Final = frozenset({"requests", "limits", "capacity", "sizeLimit"})
+_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGTPE]i?|Ki|)")
+_SUFFIXES: Final = (
+    {"m": Decimal("0.001"), "": Decimal(1)}
+    | {suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)}
+    | {f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)}
+)
+
+Fence = Callable[[], None]
+"""Called before every write; raises NotLeaderError when this process may not write."""
+
+
+def drifted(desired: object, live: object, *, quantity: bool = False) -> bool:
+    """Whether the live object lacks something that is desired; what only the live one has (defaults, status) is fine.
+
+    Lists are compared element by element: a list that we set is ours as a whole. An absent field is the same as an
+    empty one, as it is to the API server, which also rewrites quantities (1000m as 1).
+    """
+    if isinstance(desired, dict):
+        fields = live if isinstance(live, dict) else {}
+        return any(
+            drifted(value, fields.get(key), quantity=quantity or key in _QUANTITIES) for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        items = live if isinstance(live, list) else []
+        return len(desired) != len(items) or any(map(drifted, desired, items))
+    if live is None:
+        return bool(desired)
+    return bool(desired != live and not (quantity and _amount(desired) == _amount(live)))
+
+
+def _amount(value: object) -> Decimal | str:
+    """A quantity as a number; what is none, as it is."""
+    match = _QUANTITY.fullmatch(str(value))
+    return Decimal(match[1]) * _SUFFIXES[match[2]] if match else str(value)
+
+
+def digest(manifest: Manifest) -> str:
+    """The same for the same content."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+class Applier:
+    """Writes children, and only what is not there already.
+
+    An apply is skipped when the live object covers the manifest *and* the manifest is the one applied last: coverage
+    alone would not see a field that the manifest no longer has. A new process knows no last one and applies all once.
+    """
+
+    def __init__(self, client: Client, fence: Fence) -> None:
+        self._client = client
+        self._fence = fence
+        self._applied: dict[Key, dict[tuple[str, str], tuple[str, str]]] = {}
+
+    async def apply(self, owner: Key, manifest: Manifest, live: Manifest | None) -> Manifest | None:
+        """Bring a child of `owner` to the manifest; the written object, or None when nothing was to be written.
+
+        `live` is the child as it was last seen, and must be None only for one that was looked for and not found.
+        Raises ConflictError when it is another object by now, NotLeaderError when this process may not write.
+        """
+        identity, content = (manifest["kind"], manifest["metadata"]["name"]), digest(manifest)
+        applied = self._applied.setdefault(owner, {})
+        if live is not None and applied.get(identity) == (uid_of(live), content) and not drifted(manifest, live):
+            self._client.wrote(manifest["kind"], "apply", "unchanged")
+            return None
+        self._fence()
+        resource = resource_of(manifest["apiVersion"], manifest["kind"])
+        precondition = {"uid": uid_of(live)} if live is not None else {}
+        body = manifest | {"metadata": manifest["metadata"] | precondition}
+        # Without force on creation: should somebody else create the name first, the apply fails instead of adopting it.
+        written = await self._client.apply(resource, owner[0], body, manager=MANAGER, force=live is not None)
+        applied[identity] = (uid_of(written), content)
+        return written
+
+    async def delete(self, owner: Key, resource: Resource, name: str, uid: str) -> None:
+        """Delete a child, and only the very object that was seen; ConflictError when another has its name by now."""
+        self._fence()
+        self._applied.get(owner, {}).pop((resource.kind, name), None)
+        try:
+            await self._client.delete(resource, owner[0], name, uid)
+        except NotFoundError:
+            return  # what was asked for
+
+    def forget(self, owner: Key) -> None:
+        """Free the memory of an owner that is gone."""
+        self._applied.pop(owner, None)

@@ -1,0 +1,56 @@
+"""The last words of containers that died."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import Final
+
+from .client import Client
+from .errors import KubeError
+
+LINES: Final = 400
+BYTES: Final = 64 * 1024
+# limitBytes counts from the start of the requested lines, so it can only guard against endless lines.
+_SERVER_LIMIT: Final = 4 * 1024 * 1024
+_KEPT: Final = 256
+_RETRY: Final = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class Logs:
+    """Log tails, each fetched once per death."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    async def tail(self, namespace: str, pod: str, container: str, *, previous: bool, key: str) -> str:
+        """The last 400 lines, at most 64 KiB, of a container; `key` names the death. "" while there is no log.
+
+        Never fails: the log only explains. An absent one is asked for again after a minute.
+        """
+        now = asyncio.get_running_loop().time()
+        text, until = self._known.get(key, ("", 0.0))
+        if key not in self._known or now >= until:
+            text = await self._fetch(namespace, pod, container, previous=previous)
+            until = float("inf") if text else now + _RETRY
+            self._known[key] = (text, until)
+        self._known.move_to_end(key)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return text
+
+    async def _fetch(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        query = [("container", container), ("previous", str(previous).lower())]
+        query += [("tailLines", str(LINES)), ("limitBytes", str(_SERVER_LIMIT))]
+        try:
+            tail = await self._client.pod_log(namespace, pod, query, limit=BYTES)
+        except KubeError as error:
+            logger.info("no log of container %s: %s", container, error, extra={"object": _ref(namespace, pod)})
+            return ""
+        return tail.decode(errors="replace")
+
+
+def _ref(namespace: str, pod: str) -> dict[str, str]:
+    return {"kind": "Pod", "namespace": namespace, "name": pod}

@@ -1,0 +1,99 @@
+"""The operator's own metrics, as /metrics serves them."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+# One SLMDeployment has half a dozen conditions: this bounds a scrape at about a megabyte.
+MAX_CONDITIONS: Final = 10_000
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+ConditionSource = Callable[[], Iterable[tuple[str, str, str, str]]]
+RestartSource = Callable[[], Iterable[tuple[str, str, int]]]
+
+
+class Metrics:
+    """What the operator counts. The rest is read from where it lives when a scrape asks for it."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciles = self._counter("reconcile", "Reconciles by result: ok, refused, transient, conflict, bug.")
+        self.seconds = Histogram(
+            "slmfleet_reconcile_seconds",
+            "Duration of a reconcile in seconds.",
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+        )
+        self._writes = Counter(
+            "slmfleet_writes",
+            "Writes to the API server. Result unchanged: found unnecessary and not sent.",
+            ("kind", "verb", "result"),
+            registry=self.registry,
+        )
+        build = Gauge("slmfleet_build_info", "1, with the version.", ("version",), registry=self.registry)
+        build.labels(version).set(1)
+
+    def wrote(self, kind: str, verb: str, result: str) -> None:
+        """Count a write, or one that was not necessary."""
+        self._writes.labels(kind, verb, result).inc()
+
+    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A gauge that reads its value at the scrape."""
+        Gauge(f"slmfleet_{name}", text, registry=self.registry).set_function(value)
+
+    def conditions(self, source: ConditionSource) -> None:
+        """Export (namespace, name, type, status) of every condition; a deleted object's series end with it."""
+        self.registry.register(_Conditions(source))
+
+    def watch_restarts(self, source: RestartSource) -> None:
+        """Export (resource, reason, count) of watches that ended badly."""
+        self.registry.register(_WatchRestarts(source))
+
+    def expose(self) -> bytes:
+        """The exposition in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(f"slmfleet_{name}", text, ("result",), registry=self.registry)
+
+
+class _Conditions(Collector):
+    def __init__(self, source: ConditionSource) -> None:
+        self._source = source
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "slmfleet_condition",
+            "1 for the status that a condition has; True is good.",
+            labels=("namespace", "name", "type", "status"),
+        )
+        for count, labels in enumerate(self._source()):
+            if count == MAX_CONDITIONS:
+                break
+            family.add_metric(labels, 1)
+        yield family
+
+
+class _WatchRestarts(Collector):
+    def __init__(self, source: RestartSource) -> None:
+        self._source = source
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "slmfleet_watch_restarts",
+            "Watches that ended badly, by resource and reason.",
+            labels=("resource", "reason"),
+        )
+        for resource, reason, count in self._source():
+            family.add_metric((resource, reason), count)
+        yield family

@@ -1,0 +1,59 @@
+"""Log records as JSON lines for machines, or as text for a terminal; ours, kopf's and the libraries' alike."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+
+def setup(level: str, style: Literal["json", "text"]) -> None:
+    """Send every logger's records to stderr in one format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("aiohttp.access", "asyncio", "kopf.activities"):
+        logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """ts, level, logger, msg; the object it is about and the error where there is one."""
+        line: dict[str, Any] = {
+            "ts": _timestamp(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": record.getMessage(),
+        }
+        if (about := _object(record)) is not None:
+            line["object"] = about
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, object, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The same facts in the order in which a person reads them."""
+        about = _object(record) or {}
+        where = f" [{about.get('namespace')}/{about.get('name')}]" if about.get("name") else ""
+        text = f"{_timestamp(record)} {record.levelname:<7} {record.name}{where}: {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _object(record: logging.LogRecord) -> dict[str, Any] | None:
+    """Ours say `object`, kopf's say `k8s_ref`."""
+    about = getattr(record, "object", None) or getattr(record, "k8s_ref", None)
+    if not isinstance(about, dict):
+        return None
+    return {key: about[key] for key in ("kind", "namespace", "name") if about.get(key)}

@@ -1,0 +1,96 @@
+"""The SLMDeployments and AcceleratorClasses of the cluster, as they are right now."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Final
+
+from slmfleet.api import accelerator, slmdeployment
+from slmfleet.api.base import API_VERSION
+from slmfleet.kube.backoff import backoff
+from slmfleet.kube.client import Client
+from slmfleet.kube.errors import KubeError, NotFoundError
+from slmfleet.kube.resources import Key, Manifest, Resource, name_of
+from slmfleet.kube.store import Change, Store
+
+SLM_DEPLOYMENTS: Final = Resource(API_VERSION, slmdeployment.KIND, slmdeployment.PLURAL)
+ACCELERATOR_CLASSES: Final = Resource(API_VERSION, accelerator.KIND, accelerator.PLURAL)
+
+logger = logging.getLogger(__name__)
+
+
+class Objects:
+    """What users wrote. Fed by watch events, by our own status writes and by a list every `sweep` seconds.
+
+    The lists find what a watch has lost: kopf reports no deletions that happened while its watch was expired.
+    """
+
+    def __init__(
+        self, client: Client, namespaces: tuple[str, ...], *, on_change: Callable[[Change], None], rng: Random
+    ) -> None:
+        """`on_change` hears of every changed SLMDeployment, and of unchanged ones whose AcceleratorClass changed."""
+        self.slms = Store()
+        self._classes = Store()
+        self._client = client
+        self._namespaces = namespaces
+        self._on_change = on_change
+        self._rng = rng
+
+    def accelerator_of(self, slm: Manifest) -> Manifest | None:
+        """The AcceleratorClass object that the spec names."""
+        return self._classes.get(("", _class_name(slm)))
+
+    def slm_event(self, kind: str | None, obj: Manifest) -> None:
+        """Take in a watch event of an SLMDeployment."""
+        self._tell([self.slms.remove(obj) if kind == "DELETED" else self.slms.put(obj)])
+
+    def accelerator_event(self, kind: str | None, obj: Manifest) -> None:
+        """Take in a watch event of an AcceleratorClass: it concerns everything that names it."""
+        self._tell_users([self._classes.remove(obj) if kind == "DELETED" else self._classes.put(obj)])
+
+    async def load(self) -> None:
+        """List everything once, however long the API server takes."""
+        tries = 0
+        while True:
+            try:
+                return await self.sweep()
+            except NotFoundError:
+                logger.warning("the kinds of %s are not installed: apply the CRDs of this release", API_VERSION)
+            except KubeError as error:
+                logger.warning("SLMDeployments cannot be listed: %s", error)
+            await asyncio.sleep(backoff(tries, self._rng, base=1.0, limit=30.0))
+            tries += 1
+
+    async def sweep(self) -> None:
+        """Compare with what the API server has now. Raises KubeError."""
+        classes, version = await self._client.list(ACCELERATOR_CLASSES, None)
+        self._tell_users(self._classes.replace(classes, int(version)))
+        # One list for all namespaces or one for each; what is in none of them is not ours to know.
+        for namespace in self._namespaces or (None,):
+            slms, version = await self._client.list(SLM_DEPLOYMENTS, namespace)
+            self._tell(self.slms.replace(slms, int(version), namespace))
+
+    def _tell(self, changes: Iterable[Change | None]) -> None:
+        for change in changes:
+            if change is not None:
+                self._on_change(change)
+
+    def _tell_users(self, changes: Iterable[Change | None]) -> None:
+        """The SLMDeployments that name a changed class."""
+        names = {name_of(o)[1] for c in changes if c is not None for o in (c.before, c.after) if o is not None}
+        if names:
+            self._tell(Change(slm, slm) for slm in self.slms if _class_name(slm) in names)
+
+
+def _class_name(slm: Manifest) -> str:
+    """An object from the API server passed the CRD's schema, but maybe an older one's."""
+    wanted = (slm.get("spec") or {}).get("accelerator")
+    return str(wanted.get("class", "")) if isinstance(wanted, dict) else ""
+
+
+def key_of(change: Change) -> Key:
+    """Namespace and name of the changed object."""
+    obj = change.after or change.before
+    assert obj is not None
+    return name_of(obj)

@@ -1,0 +1,173 @@
+"""Everything that works on the fleets of one cluster, wired together; what is started when, and how it ends."""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Coroutine, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import kopf
+
+from slmfleet import __version__
+from slmfleet.core import names
+from slmfleet.core.types import Config
+from slmfleet.kube.apply import Applier
+from slmfleet.kube.cache import Cache, Selection
+from slmfleet.kube.client import Client
+from slmfleet.kube.errors import KubeError
+from slmfleet.kube.events import Recorder
+from slmfleet.kube.lease import Lease
+from slmfleet.kube.logs import Logs
+from slmfleet.kube.queue import WorkQueue
+from slmfleet.kube.resources import CHILDREN, name_of, uid_of
+from slmfleet.kube.status import StatusWriter
+from slmfleet.kube.store import Change
+from slmfleet.metrics.registry import Metrics
+
+from . import handlers
+from .health import queue_troubles, watch_troubles
+from .objects import Objects, key_of
+from .reconciler import Access, Planner, Reconciler
+from .settings import Settings
+
+GRACE: Final = 20.0
+"""Seconds that running reconciles get to finish; the pod's terminationGracePeriodSeconds must be longer."""
+
+logger = logging.getLogger(__name__)
+
+
+class EndedError(Exception):
+    """A part of the operator that should run for ever has ended."""
+
+
+class Operator:
+    """One replica of the operator."""
+
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics, plan: Planner) -> None:
+        rng = random.SystemRandom()
+        self._settings = settings
+        self._rng = rng
+        # The suffix makes a restarted container another candidate than the one that it replaces.
+        identity = f"{settings.pod_name}_{os.getpid()}_{rng.getrandbits(32):08x}"
+        self._lease = Lease(client, settings.pod_namespace, settings.lease_name, identity, rng)
+        self._queue = WorkQueue(rng)
+        selection = Selection(f"{names.MANAGED_BY}={names.MANAGER}", names.DEPLOYMENT, settings.namespaces)
+        self._cache = Cache(
+            client, CHILDREN, selection, on_change=self._queue.add, rng=rng, sweep=settings.sweep_seconds
+        )
+        self._objects = Objects(client, settings.namespaces, on_change=self._changed, rng=rng)
+        self._access = Access(
+            client=client,
+            cache=self._cache,
+            applier=Applier(client, self._fence),
+            status=StatusWriter(client, self._fence),
+            recorder=Recorder(client, self._fence, settings.pod_name, wall_clock),
+            logs=Logs(client),
+        )
+        config = Config(renderer=__version__, images=settings.images)
+        self._reconciler = Reconciler(plan, config, self._access, self._objects, metrics, wall_clock)
+        self.kopf_started = asyncio.Event()
+        self._state = "starting"
+        self._stopping = False
+        self._export(metrics)
+
+    def state(self) -> str:
+        """What this replica does, in a word or two."""
+        return self._state
+
+    def troubles(self) -> Iterable[str]:
+        """Reasons for which a restart would help."""
+        if self._state == "leading":
+            yield from queue_troubles(self._queue)
+            yield from watch_troubles(self._cache)
+
+    async def work(self) -> None:
+        """Wait for the lease, then reconcile until cancelled. Raises when a part ends that should not."""
+        if self._settings.leader_election:
+            self._state = "standing by"
+            await self._lease.acquire()
+        async with asyncio.TaskGroup() as group:
+            if self._settings.leader_election:
+                group.create_task(self._lease.hold())
+            group.create_task(self._cache.run())
+            self._state = "reading the cluster"
+            await self._cache.synced()
+            await self._objects.load()
+            group.create_task(self._sweep_for_ever())
+            group.create_task(self._endless("the workers", self._queue.run(self._reconciler, self._settings.workers)))
+            group.create_task(self._endless("kopf", self._watch_our_kinds()))
+            self._state = "leading"
+            logger.info("%d SLMDeployments found", len(self._objects.slms))
+
+    async def stop(self, work: "asyncio.Task[None]") -> None:
+        """End `work` in order: no new reconciles, the running ones finish, the lease is given back."""
+        self._stopping = True
+        self._state = "stopping"
+        if not await self._queue.stop(GRACE):
+            logger.warning("running reconciles were cut off after %.0f s", GRACE)
+        work.cancel()
+        await self._lease.release()
+        await asyncio.wait([work], timeout=5.0)
+
+    def _fence(self) -> None:
+        if self._settings.leader_election:
+            self._lease.assert_held()
+
+    async def _watch_our_kinds(self) -> None:
+        namespaces = self._settings.namespaces
+        await kopf.operator(
+            registry=handlers.registry_of(self._objects),
+            settings=handlers.settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            ready_flag=self.kopf_started,
+        )
+
+    async def _endless(self, name: str, part: Coroutine[None, None, None]) -> None:
+        await part
+        if not self._stopping:
+            raise EndedError(f"{name} ended")
+
+    async def _sweep_for_ever(self) -> None:
+        """Find lost deletions, and look at every fleet again once in a while, spread over half the time in between."""
+        seconds = self._settings.sweep_seconds
+        while True:
+            await asyncio.sleep(seconds * (0.9 + 0.2 * self._rng.random()))
+            try:
+                await self._objects.sweep()
+            except KubeError as error:
+                logger.warning("sweep put off: %s", error)
+            for slm in self._objects.slms:
+                self._queue.add_after(name_of(slm), self._rng.random() * seconds / 2)
+
+    def _changed(self, change: Change) -> None:
+        key = key_of(change)
+        if change.after is not None:
+            self._queue.add(key)
+            return
+        self._queue.forget(key)
+        self._access.applier.forget(key)
+        self._access.status.forget(uid_of(change.before or {}))
+
+    def _export(self, metrics: Metrics) -> None:
+        metrics.gauge("leader", "1 while this replica reconciles.", lambda: float(self._state == "leading"))
+        metrics.gauge("queue_depth", "SLMDeployments that wait for a worker.", lambda: self._queue.depth)
+        metrics.gauge("queue_oldest_seconds", "Age in seconds of the oldest of them.", self._queue.oldest_wait)
+        metrics.gauge("slmdeployments", "SLMDeployments that exist.", lambda: len(self._objects.slms))
+        metrics.conditions(self._conditions)
+        metrics.watch_restarts(
+            lambda: ((w.resource.plural, reason, n) for w in self._cache.watchers for reason, n in w.restarts.items())
+        )
+
+    def _conditions(self) -> Iterable[tuple[str, str, str, str]]:
+        for slm in self._objects.slms:
+            for condition in (slm.get("status") or {}).get("conditions") or ():
+                yield *name_of(slm), condition["type"], condition["status"]
+
+
+def wall_clock() -> datetime:
+    """The time that people read: in status, events and the log."""
+    return datetime.now(UTC)

@@ -1,0 +1,190 @@
+"""One reconcile: look, decide, write, tell."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from slmfleet.core.types import Config, Manifest, Observed, Plan, Ref, WriteFailure
+from slmfleet.kube.apply import Applier
+from slmfleet.kube.cache import Cache
+from slmfleet.kube.client import Client
+from slmfleet.kube.errors import ConflictError, NotFoundError, RefusedError, TransientError
+from slmfleet.kube.events import Recorder
+from slmfleet.kube.logs import Logs
+from slmfleet.kube.queue import Result
+from slmfleet.kube.resources import PODS, Key, resource_of
+from slmfleet.kube.status import StatusWriter
+from slmfleet.metrics.registry import Metrics
+
+from .objects import SLM_DEPLOYMENTS, Objects
+
+# Each round learns of objects or logs that the decision asked for; the second one usually asks for nothing.
+_ROUNDS: Final = 8
+
+logger = logging.getLogger(__name__)
+
+Planner = Callable[[Observed, Config, datetime], Plan]
+
+
+@dataclass(frozen=True)
+class Access:
+    """The ways to the API server that a reconcile takes."""
+
+    client: Client
+    cache: Cache
+    applier: Applier
+    status: StatusWriter
+    recorder: Recorder
+    logs: Logs
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """Brings one SLMDeployment closer to its spec, each time it is called with its key."""
+
+    plan: Planner
+    config: Config
+    access: Access
+    objects: Objects
+    metrics: Metrics
+    wall: Callable[[], datetime]
+
+    async def __call__(self, key: Key) -> Result:
+        """One reconcile; what goes wrong is logged, counted and tried again, never raised."""
+        began = time.perf_counter()
+        outcome, result = await self._guarded(key)
+        self.metrics.reconciles.labels(outcome).inc()
+        self.metrics.seconds.observe(time.perf_counter() - began)
+        return result
+
+    async def _guarded(self, key: Key) -> tuple[str, Result]:
+        about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}
+        try:
+            return await self._reconcile(key)
+        except TransientError as error:
+            logger.warning("put off: %s", error, extra=about)
+            return "transient", Result(error.retry_after, failed=True)
+        except ConflictError as error:
+            logger.info("somebody else wrote at the same time, looking again: %s", error, extra=about)
+            return "conflict", Result(failed=True)
+        except Exception:  # a bug that one object brings out must not end the process or delay the others
+            logger.exception("reconcile failed", extra=about)
+            return "bug", Result(failed=True)
+
+    async def _reconcile(self, key: Key) -> tuple[str, Result]:
+        slm = self.objects.slms.get(key)
+        if slm is None or slm["metadata"].get("deletionTimestamp"):
+            return "ok", Result()  # garbage collection takes the children
+        decision = await self._decide(_observe(slm, self.objects, self.access.cache))
+        failures = [
+            failure for manifest in decision.plan.apply if (failure := await self._apply(key, decision, manifest))
+        ]
+        if failures:
+            # Nothing is deleted while what should replace it is missing.
+            observed = replace(decision.observed, failures=tuple(failures))
+            decision = replace(decision, plan=self.plan(observed, self.config, self.wall()))
+        else:
+            await self._delete(key, decision.plan.delete)
+        await self._tell(slm, decision.plan)
+        after = decision.plan.requeue_after
+        return ("refused", Result(after, failed=True)) if failures else ("ok", Result(after))
+
+    async def _decide(self, observed: Observed) -> "_Decision":
+        """Plan until nothing is left that the plan wants to know: what has its children's names, and why pods died.
+
+        Only then is anything written: a stranger's object carries no label of ours and is in no cache, and applying
+        over it would hand it to garbage collection.
+        """
+        absent: set[Ref] = set()
+        for _ in range(_ROUNDS):
+            plan = self.plan(observed, self.config, self.wall())
+            unknown = {Ref.of(m) for m in plan.apply} - observed.children.keys() - absent
+            wanted = [request for request in plan.logs if request.key not in observed.logs]
+            if not unknown and not wanted:
+                return _Decision(observed, plan)
+            namespace = observed.slm["metadata"]["namespace"]
+            found = await self._read(namespace, unknown)
+            absent |= unknown - found.keys()
+            logs = await asyncio.gather(
+                *(self.access.logs.tail(namespace, r.pod, r.container, previous=r.previous, key=r.key) for r in wanted)
+            )
+            texts = dict(zip((request.key for request in wanted), logs, strict=True))
+            observed = replace(observed, children={**observed.children, **found}, logs={**observed.logs, **texts})
+        raise RuntimeError(f"the plan still asks for more after {_ROUNDS} rounds")
+
+    async def _read(self, namespace: str, refs: Iterable[Ref]) -> dict[Ref, Manifest]:
+        """Which of these objects exist, read live."""
+
+        async def read(ref: Ref) -> tuple[Ref, Manifest] | None:
+            try:
+                return ref, await self.access.client.get(resource_of(ref.api_version, ref.kind), namespace, ref.name)
+            except NotFoundError:
+                return None
+
+        return dict(item for item in await asyncio.gather(*map(read, refs)) if item is not None)
+
+    async def _apply(self, key: Key, decision: "_Decision", manifest: Manifest) -> WriteFailure | None:
+        """Apply one child. A refusal is for the status to tell; everything else ends this reconcile."""
+        ref = Ref.of(manifest)
+        live = decision.observed.children.get(ref)
+        try:
+            written = await self.access.applier.apply(key, manifest, live)
+        except (RefusedError, NotFoundError) as error:  # not found: the namespace
+            about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}
+            logger.warning("%s %s refused: %s", ref.kind, ref.name, error, extra=about)
+            return WriteFailure(ref, str(error))
+        except ConflictError:
+            if live is not None:
+                await self._reread(key, ref, live)
+            raise
+        if written is not None:
+            self.access.cache.put(written)
+        return None
+
+    async def _reread(self, key: Key, ref: Ref, live: Manifest) -> None:
+        """The cache was behind: do not wait for the watch to say what the API server already told."""
+        found = await self._read(key[0], [ref])
+        if ref in found:
+            self.access.cache.put(found[ref])
+        else:
+            self.access.cache.drop(live)
+
+    async def _delete(self, key: Key, refs: Iterable[Ref]) -> None:
+        for ref in refs:
+            await self.access.applier.delete(key, resource_of(ref.api_version, ref.kind), ref.name, ref.uid)
+
+    async def _tell(self, slm: Manifest, plan: Plan) -> None:
+        """Write the status, then post the events: they tell of a change that is only one once it is stored."""
+        try:
+            written = await self.access.status.write(SLM_DEPLOYMENTS, slm, plan.status)
+        except (NotFoundError, ConflictError):
+            return  # deleted meanwhile
+        if written is not None:
+            self.objects.slms.put(written)
+        for event in plan.events:
+            await self.access.recorder.post(
+                slm, kind=event.type, reason=event.reason, action=event.action, note=event.note
+            )
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A plan and what it was made from."""
+
+    observed: Observed
+    plan: Plan = field(default_factory=Plan)
+
+
+def _observe(slm: Manifest, objects: Objects, cache: Cache) -> Observed:
+    key = (slm["metadata"]["namespace"], slm["metadata"]["name"])
+    everything = cache.children(key)
+    return Observed(
+        slm=slm,
+        children={Ref.of(child): child for child in everything if child["kind"] != PODS.kind},
+        pods=tuple(child for child in everything if child["kind"] == PODS.kind),
+        accelerator=objects.accelerator_of(slm),
+    )

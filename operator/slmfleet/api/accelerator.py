@@ -43,8 +43,8 @@ class AcceleratorClassSpec(ApiModel):
         json_schema_extra=cel(
             rule(
                 "(self.platform == 'cpu') != has(self.resourceName)",
-                "spec.resourceName names the GPU resource (nvidia.com/gpu, amd.com/gpu): set it for cuda and rocm, "
-                "leave it out for cpu",
+                "names the GPU resource (nvidia.com/gpu, amd.com/gpu): set it for cuda and rocm, leave it out for cpu",
+                field=".resourceName",
             )
         )
     )
@@ -55,8 +55,8 @@ class AcceleratorClassSpec(ApiModel):
         json_schema_extra=cel(
             rule(
                 "quantity(self).isGreaterThan(quantity('1Mi'))",
-                "spec.memory is in bytes and must be more than 1Mi, such as 23034Mi",
-                message_expression="'spec.memory: ' + self + ' is in bytes and must be more than 1Mi, such as 23034Mi'",
+                "is in bytes and must be more than 1Mi, such as 23034Mi",
+                message_expression="self + ' is in bytes and must be more than 1Mi, such as 23034Mi'",
             )
         ),
     )

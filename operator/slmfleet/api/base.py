@@ -21,10 +21,25 @@ class ApiModel(BaseModel):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
-def rule(expression: str, message: str, *, message_expression: str | None = None) -> dict[str, str]:
-    """One CEL validation for `x-kubernetes-validations`; `message` names the field, the reason and the fix."""
-    extra = {"messageExpression": message_expression} if message_expression else {}
-    return {"rule": expression, "message": message, **extra}
+def rule(
+    expression: str,
+    message: str,
+    *,
+    message_expression: str | None = None,
+    field: str | None = None,
+    forbidden: bool = False,
+) -> dict[str, str]:
+    """One CEL validation for `x-kubernetes-validations`.
+
+    The API server puts the path in front of `message`, that of `field` (such as ".size") where the rule stands at the
+    object around it. Before 1.35 it does not show the value: `message_expression` does.
+    """
+    extra = {
+        "messageExpression": message_expression,
+        "reason": "FieldValueForbidden" if forbidden else None,
+        "fieldPath": field,
+    }
+    return {"rule": expression, "message": message, **{k: v for k, v in extra.items() if v}}
 
 
 def cel(*rules: dict[str, str], **schema: object) -> dict[str, Any]:

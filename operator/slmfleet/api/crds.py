@@ -52,7 +52,7 @@ class Definition:
         properties: Schema = {
             "apiVersion": {"type": "string", "description": f"The API's version: {GROUP}/{VERSION}."},
             "kind": {"type": "string", "description": f"The kind: {self.kind}."},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(self.spec, "spec"),
         }
         if self.status:
@@ -111,9 +111,10 @@ _AGE = Column("Age", ".metadata.creationTimestamp", "date", "Time since the obje
 # Children's names and labels end in up to 11 more characters, and a Service's name stops at 63.
 _NAME = rule(
     "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name must be at most 52 characters of a-z, 0-9 and '-', begin with a letter and not end with '-'",
-    message_expression="'metadata.name: \"' + self.metadata.name + '\" cannot name the Service of the fleet: use at "
-    'most 52 characters of a-z, 0-9 and "-", begin with a letter and do not end with "-"\'',
+    "use at most 52 characters of a-z, 0-9 and '-', begin with a letter and do not end with '-'",
+    message_expression="'\"' + self.metadata.name + '\" cannot name the Service of the fleet: use at most 52 "
+    "characters of a-z, 0-9 and -, begin with a letter and do not end with -'",
+    field=".metadata.name",
 )
 
 SLM_DEPLOYMENT: Final = Definition(

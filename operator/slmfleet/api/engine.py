@@ -40,7 +40,8 @@ def _as_written(flag: str) -> str:
 _RESERVED_RULES: Final = tuple(
     rule(
         f"!self.exists(a, a.matches({literal(_as_written(flag))}))",
-        f"spec.engine.extraArgs: {flag} is not allowed: {advice}",
+        f"{flag} is not allowed: {advice}",
+        forbidden=True,
     )
     for flag, advice in RESERVED_FLAGS.items()
 )
@@ -57,10 +58,9 @@ class Engine(ApiModel):
         json_schema_extra=cel(
             rule(
                 "int(self.split('.')[0]) > 0 || int(self.split('.')[1]) >= 11",
-                "spec.engine.version is older than 0.11.0, the first release with only the V1 engine: use 0.11.0 or "
-                "newer",
-                message_expression="'spec.engine.version: ' + self + ' is older than 0.11.0, the first release with "
-                "only the V1 engine: use 0.11.0 or newer'",
+                "older than 0.11.0, the first release with only the V1 engine: use 0.11.0 or newer",
+                message_expression="self + ' is older than 0.11.0, the first release with only the V1 engine: use "
+                "0.11.0 or newer'",
             )
         ),
     )
@@ -88,8 +88,9 @@ class Engine(ApiModel):
             *_RESERVED_RULES,
             rule(
                 "self.all(a, !a.matches('^--?[a-z][^= ]* '))",
-                "spec.engine.extraArgs: a flag and its value in one item reach vLLM as one word: make them two items, "
-                "or join them with '='",
+                "a flag and its value in one item reach vLLM as one word: make them two items, or join them with '='",
+                message_expression="'\"' + self.filter(a, a.matches('^--?[a-z][^= ]* '))[0] + '\" reaches vLLM as one "
+                'word: make flag and value two items, or join them with "="\'',
             ),
         ),
     )

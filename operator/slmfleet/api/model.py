@@ -15,28 +15,30 @@ class ModelCache(ApiModel):
         json_schema_extra=cel(
             rule(
                 "has(self.claimName) != has(self.size)",
-                "spec.model.cache takes claimName (a claim of yours) or size (the operator makes one), "
-                "exactly one of them",
+                "takes claimName (a claim of yours) or size (the operator makes one), exactly one of them",
             ),
             rule(
                 "!has(self.claimName)"
                 " || !(has(self.storageClassName) || has(self.accessMode) || has(self.whenDeleted))",
-                "spec.model.cache: storageClassName, accessMode and whenDeleted describe a claim that the operator "
-                "makes: remove them or claimName",
+                "storageClassName, accessMode and whenDeleted describe a claim that the operator makes: remove them or "
+                "claimName",
             ),
             rule(
                 "!has(self.size) || !has(oldSelf.size) || !quantity(self.size).isLessThan(quantity(oldSelf.size))",
-                "spec.model.cache.size cannot shrink, no volume can: keep the old size",
-                message_expression="'spec.model.cache.size: ' + self.size + ' is less than the ' + oldSelf.size + "
-                "' of the existing claim, and no volume can shrink: keep ' + oldSelf.size",
+                "no volume can shrink: keep the old size",
+                message_expression="self.size + ' is less than the ' + oldSelf.size + ' of the existing claim, and no "
+                "volume can shrink: keep ' + oldSelf.size",
+                field=".size",
+                forbidden=True,
             ),
             rule(
                 "!has(self.size) || !has(oldSelf.size) || (has(self.storageClassName) == has(oldSelf.storageClassName)"
                 " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)"
                 " && (has(self.accessMode) ? self.accessMode : 'ReadWriteOnce')"
                 " == (has(oldSelf.accessMode) ? oldSelf.accessMode : 'ReadWriteOnce'))",
-                "spec.model.cache: storageClassName and accessMode of an existing claim cannot change: remove "
-                "spec.model.cache, delete the claim, then set it again",
+                "storageClassName and accessMode of an existing claim cannot change: remove spec.model.cache, delete "
+                "the claim, then set it again",
+                forbidden=True,
             ),
         )
     )
@@ -48,9 +50,8 @@ class ModelCache(ApiModel):
         json_schema_extra=cel(
             rule(
                 "quantity(self).isGreaterThan(quantity('1Mi'))",
-                "spec.model.cache.size is in bytes and must be more than 1Mi, such as 50Gi",
-                message_expression="'spec.model.cache.size: ' + self + ' is in bytes and must be more than 1Mi, "
-                "such as 50Gi'",
+                "is in bytes and must be more than 1Mi, such as 50Gi",
+                message_expression="self + ' is in bytes and must be more than 1Mi, such as 50Gi'",
             )
         ),
     )
@@ -76,15 +77,21 @@ class ModelSource(ApiModel):
         json_schema_extra=cel(
             rule(
                 "self.uri.startsWith('hf://') || !has(self.revision)",
-                "spec.model.revision only applies to hf:// models: remove it",
+                "only applies to hf:// models: remove it",
+                field=".revision",
+                forbidden=True,
             ),
             rule(
                 "self.uri.startsWith('hf://') || !has(self.secretRef)",
-                "spec.model.secretRef only applies to hf:// models: remove it",
+                "only applies to hf:// models: remove it",
+                field=".secretRef",
+                forbidden=True,
             ),
             rule(
                 "self.uri.startsWith('hf://') || !has(self.cache)",
-                "spec.model.cache only applies to hf:// models, others are read where they are: remove it",
+                "only applies to hf:// models, others are read where they are: remove it",
+                field=".cache",
+                forbidden=True,
             ),
         )
     )
@@ -98,11 +105,11 @@ class ModelSource(ApiModel):
                 r"self.matches('^hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$')"
                 r" || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*$')"
                 r" || self.matches('^image:///[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$')",
-                "spec.model.uri must be hf://owner/name, pvc://claim/path or image:///path",
-                message_expression="'spec.model.uri: \"' + self + '\" is no place for a model: use hf://owner/name, "
+                "no place for a model: use hf://owner/name, pvc://claim/path or image:///path",
+                message_expression="'\"' + self + '\" is no place for a model: use hf://owner/name, "
                 "pvc://claim/path or image:///path'",
             ),
-            rule("!self.contains('/..')", "spec.model.uri must not contain '..': write the path out"),
+            rule("!self.contains('/..')", "must not contain '..': write the path out"),
         ),
     )
     revision: str | None = Field(

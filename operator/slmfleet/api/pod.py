@@ -34,7 +34,7 @@ class EnvSource(ApiModel):
         json_schema_extra=cel(
             rule(
                 "has(self.secretKeyRef) != has(self.configMapKeyRef)",
-                "valueFrom takes exactly one of secretKeyRef and configMapKeyRef: remove one",
+                "takes exactly one of secretKeyRef and configMapKeyRef",
             )
         )
     )
@@ -50,7 +50,7 @@ class EnvVar(ApiModel):
         json_schema_extra=cel(
             rule(
                 "!(has(self.value) && has(self.valueFrom))",
-                "an env entry takes value or valueFrom, not both: remove one",
+                "takes value or valueFrom, not both: remove one",
             )
         )
     )
@@ -122,7 +122,7 @@ class ExtraVolume(ApiModel):
             rule(
                 "[has(self.persistentVolumeClaim), has(self.configMap), has(self.secret), has(self.emptyDir)]"
                 ".filter(x, x).size() == 1",
-                "a volume takes exactly one of persistentVolumeClaim, configMap, secret and emptyDir",
+                "takes exactly one of persistentVolumeClaim, configMap, secret and emptyDir",
             )
         )
     )
@@ -139,14 +139,13 @@ class ExtraVolume(ApiModel):
         json_schema_extra=cel(
             rule(
                 "!['/cache', '/dev/shm', '/models', '/pvc', '/tmp'].exists(p, self == p || self.startsWith(p + '/'))",
-                "the mount path lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator uses: "
-                "choose another path",
+                "lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator uses: choose another path",
                 message_expression="self + ' lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator "
                 "uses: choose another path'",
             ),
             rule(
                 "!self.split('/').exists(part, part == '.' || part == '..')",
-                "the mount path must not contain '.' or '..': write it out",
+                "must not contain '.' or '..': write it out",
             ),
         ),
     )

@@ -41,7 +41,7 @@ class Rollout(ApiModel):
         json_schema_extra=cel(
             rule(
                 "!(has(self.maxSurge) && has(self.maxUnavailable) && self.maxSurge == 0 && self.maxUnavailable == 0)",
-                "spec.rollout: maxSurge and maxUnavailable are both 0, no pod could ever be replaced: raise one",
+                "maxSurge and maxUnavailable are both 0, no pod could ever be replaced: raise one",
             )
         )
     )
@@ -76,8 +76,8 @@ class Drain(ApiModel):
         json_schema_extra=cel(
             rule(
                 "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
-                "spec.drain.timeout must lie between 1s and 1h",
-                message_expression="'spec.drain.timeout: ' + self + ' must lie between 1s and 1h'",
+                "must lie between 1s and 1h",
+                message_expression="self + ' does not lie between 1s and 1h'",
             )
         ),
     )

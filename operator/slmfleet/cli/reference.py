@@ -75,18 +75,23 @@ def _bounds(field: Schema) -> str:
 
 
 def _rules(schema: Schema) -> list[str]:
-    messages = [rule["message"] for node in _nodes(schema) for rule in node.get("x-kubernetes-validations", ())]
-    if not messages:
+    lines = [
+        f"- `{(path + rule.get('fieldPath', '')).lstrip('.')}`: {rule['message']}"
+        for path, node in _nodes(schema, "")
+        for rule in node.get("x-kubernetes-validations", ())
+    ]
+    if not lines:
         return []
-    unique = dict.fromkeys(messages)
-    return ["The API server also refuses what breaks one of these rules:", "", *(f"- {m}" for m in unique), ""]
+    return ["The API server also refuses what breaks one of these rules:", "", *lines, ""]
 
 
-def _nodes(schema: Schema) -> Iterator[Schema]:
-    yield schema
-    for child in (*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")):
-        if child:
-            yield from _nodes(child)
+def _nodes(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from _nodes(child, f"{path}.{name}" if path else name)
+    for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
+        if key in schema:
+            yield from _nodes(schema[key], path + suffix)
 
 
 def _code(value: object) -> str:

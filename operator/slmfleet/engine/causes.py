@@ -62,7 +62,8 @@ _RANKED: Final = (
         "put a hub token with access to the model into a Secret and name it in spec.model.secretRef",
     ),
     _row(
-        r"(?:RepositoryNotFoundError|Repository Not Found|[^\s:]+ is not a local folder and is not a valid model identifier)"
+        r"(?:RepositoryNotFoundError|Repository Not Found"
+        r"|[^\s:]+ is not a local folder and is not a valid model identifier)"
         r"[^\n]*",
         "correct spec.model.uri, or name a hub token in spec.model.secretRef if the model is private",
     ),

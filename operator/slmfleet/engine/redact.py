@@ -5,6 +5,12 @@ from typing import Final
 
 _MASK: Final = "[redacted]"
 
+_NAME: Final = (
+    r"(?:[\w-]*(?:api[_-]?key|access[_-]?key|secret|passw(?:or)?d|credential|(?:hf|hub|auth|access|api|session)[_-]?token)"
+    r"[\w-]*|\btoken)"
+)
+_VALUE: Final = r"\"(?!\[redacted)[^\"\n]+\"|'(?!\[redacted)[^'\n]+'|(?!None\b|null\b|\[redacted)[^\s\"',;)\]}]{4,}"
+
 _PATTERNS: Final = (
     # Tokens with a recognisable shape: Hugging Face, OpenAI and Anthropic, GitHub, Slack, AWS, JWT.
     re.compile(r"\bhf_[A-Za-z0-9]{8,}"),
@@ -13,11 +19,9 @@ _PATTERNS: Final = (
     re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{8,}"),
     re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
-    # A name that says secret, then its value: api_key=..., --api-key ..., "token": "...", Authorization: Bearer ...
-    re.compile(
-        r"(?i)(?<=[\w-])?((?:api[_-]?key|access[_-]?key|secret(?:[_-]?\w+)?|token|passw(?:or)?d|credential)s?"
-        r"[\"']?\s*(?:[=:]|\s)\s*[\"']?)(?!None\b|null\b)([^\s\"',;)\]}]{6,})"
-    ),
+    # A name that says secret, then its value: api_key=x, "password": "x", --api-key x. Counts of tokens are no secrets.
+    re.compile(rf"(?i)({_NAME}[\"']?\s*[=:]\s*)({_VALUE})"),
+    re.compile(rf"(?i)(--{_NAME}\s+)({_VALUE})"),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})"),
     # user:password@ in an address.
     re.compile(r"(\w+://[^\s:/@]+:)([^\s/@]+)(?=@)"),

@@ -66,8 +66,8 @@ def engine_core_failure(cause: str, pid: int) -> str:
     ]
     lines += _traceback(pid, _API, "build_async_engine_client", last).splitlines()
     lines += [
-        "/usr/lib/python3.12/multiprocessing/resource_tracker.py:254: UserWarning: resource_tracker: There appear to be 1 "
-        "leaked shared_memory objects to clean up at shutdown",
+        "/usr/lib/python3.12/multiprocessing/resource_tracker.py:254: UserWarning: resource_tracker: There appear to "
+        "be 1 leaked shared_memory objects to clean up at shutdown",
         "  warnings.warn('resource_tracker: There appear to be %d '",
     ]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""What the simulator and the real vLLM have in common; both run every test."""

@@ -112,8 +112,7 @@ def kubelet(settings: Settings) -> str:
         "resolvConf": str(settings.config / "resolv.conf"),
         "maxPods": settings.max_pods,
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{settings.cgroup}",
-        "cgroupsPerQOS": False,
+        "cgroupRoot": f"/{settings.cgroup}",  # so that every container is under one directory of ours
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,
@@ -213,4 +212,5 @@ def write_all(settings: Settings, pause_image: str) -> None:
     for name, content in files.items():
         path = settings.config / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+        if not path.exists() or path.read_text() != content:  # kube-proxy ends when its file is touched
+            path.write_text(content)

@@ -102,8 +102,10 @@ def connect(settings: Settings) -> None:
 
 def disconnect(settings: Settings) -> None:
     """Undo `connect`, and remove kube-proxy's rules if they are ours. Idempotent."""
-    if Path(f"/sys/class/net/{settings.bridge}").exists():
-        run([program("ip"), "link", "delete", settings.bridge])
+    bridge = Path("/sys/class/net") / settings.bridge
+    # The kernel removes the pods' ends together with their namespaces, but only some seconds later.
+    for interface in [*(port.name for port in bridge.glob("brif/*")), *([bridge.name] if bridge.exists() else [])]:
+        run([program("ip"), "link", "delete", interface], check=False)
     nft = program("nft")
     tables = run([nft, "list", "tables"]).splitlines()
     if f"table ip {settings.nft_table}" in tables:

@@ -37,7 +37,9 @@ def sweep(settings: Settings) -> None:
     _remove_cgroups(settings)
     shutil.rmtree(settings.state / "run", ignore_errors=True)
     for result in CNI_RESULTS.glob(f"{settings.cni_network}-*"):
-        result.unlink(missing_ok=True)
+        sandbox = result.name.split("-")[1]
+        for file in CNI_RESULTS.glob(f"*-{sandbox}-*"):  # its loopback's, too
+            file.unlink(missing_ok=True)
     for log in CONTAINER_LOGS.glob("*.log"):
         if log.is_symlink() and log.readlink().is_relative_to(settings.state):
             log.unlink()
@@ -66,6 +68,13 @@ def cgroups(settings: Settings) -> list[Path]:
     """Our directory in every cgroup hierarchy (v1: one per controller, v2: one)."""
     candidates = [CGROUPS / settings.cgroup, *(d / settings.cgroup for d in sorted(CGROUPS.glob("*")))]
     return [path for path in candidates if path.is_dir()]
+
+
+def make_cgroups(settings: Settings) -> None:
+    """The kubelet wants its root cgroup to be there, in every hierarchy."""
+    unified = (CGROUPS / "cgroup.controllers").exists()
+    for hierarchy in [CGROUPS] if unified else sorted(d for d in CGROUPS.glob("*") if d.is_dir()):
+        (hierarchy / settings.cgroup).mkdir(exist_ok=True)
 
 
 def members(settings: Settings) -> set[int]:

@@ -98,6 +98,7 @@ def _bring_up(settings: Settings, console: Console) -> None:
     if "containerd" not in running and "kubelet" not in running:
         leftovers.sweep(settings)  # of a crash or a reboot: nobody takes care of the containers any more
     host.connect(settings)
+    leftovers.make_cgroups(settings)
     everything = {component.name: component for component in all_components(settings)}
     kubelet_started: float | None = None
     for group in START_ORDER:

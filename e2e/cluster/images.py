@@ -6,6 +6,7 @@ what is its own.
 
 import hashlib
 import json
+import os
 import sys
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from . import configs, environments, gotools, host
 from .console import ClusterError, Console
-from .layers import NONROOT, add, layer
+from .layers import NONROOT, add, cached, layer
 from .settings import REPOSITORY, Settings
 from .shell import run
 
@@ -39,15 +40,16 @@ def build(
     env: Mapping[str, str] | None = None,
     user: str = NONROOT,
     workdir: str = "/",
+    lower: Sequence[bytes] = (),
     settings: Settings | None = None,
 ) -> Image:
     """Write an image archive; without a tag it is named after its content, so that the same content has the same name.
 
-    `files` maps a path in the image to bytes or to a file or folder of this machine.
+    `files` maps a path in the image to bytes or to a file or folder of this machine; `lower` are layers below them.
     """
     settings = settings or Settings()
-    content = layer(files, configs.shared_paths(settings))
-    diff_id = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    contents = [*lower, layer(files, configs.shared_paths(settings))]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
     config = {
         "architecture": "amd64",
         "os": "linux",
@@ -57,18 +59,19 @@ def build(
             "User": user,
             "WorkingDir": workdir,
         },
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        "history": [{"created_by": "slmfleet"}],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
+        "history": [{"created_by": "slmfleet"}] * len(contents),
     }
     encoded = json.dumps(config, sort_keys=True).encode()
     ref = f"{settings.registry}/{name}:{tag or hashlib.sha256(encoded).hexdigest()[:12]}"
-    manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": "config.json", "RepoTags": [ref], "Layers": [f"{digest}.tar" for digest in digests]}]
     tar = settings.images / f"{name}-{ref.rpartition(':')[2]}.tar"
     tar.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = tar.with_suffix(".part")
+    unfinished = tar.with_suffix(f".{os.getpid()}.part")
     with tarfile.open(unfinished, "w") as archive:
         add(archive, "config.json", encoded)
-        add(archive, "layer.tar", content)
+        for digest, content in zip(digests, contents, strict=True):
+            add(archive, f"{digest}.tar", content)
         add(archive, "manifest.json", json.dumps(manifest).encode())
     unfinished.rename(tar)
     return Image(ref, tar)
@@ -105,12 +108,13 @@ def operator_image(
     dependencies = site_packages or environments.site_packages(locked, DEPENDENCIES, settings, Console())
     image = build(
         "operator",
-        files={f"{LIBRARY}/slmfleet": source / "operator" / "slmfleet", DEPENDENCIES: dependencies},
+        files={f"{LIBRARY}/slmfleet": source / "operator" / "slmfleet"},
+        lower=[cached(dependencies, DEPENDENCIES, configs.shared_paths(settings))],
         env=_python_env() | {"PYTHONPATH": f"{LIBRARY}:{DEPENDENCIES}"},
         entrypoint=["python3", "-m", "slmfleet.runtime"],
         settings=settings,
     )
-    return load(image, settings)
+    return _moved_into_cluster(image, settings)
 
 
 def simulator_image(source: Path = REPOSITORY, settings: Settings | None = None) -> str:
@@ -131,7 +135,7 @@ def simulator_image(source: Path = REPOSITORY, settings: Settings | None = None)
         entrypoint=["python3", "-m", "vllm.entrypoints.openai.api_server"],
         settings=settings,
     )
-    return load(image, settings)
+    return _moved_into_cluster(image, settings)
 
 
 def engine_image(source: Path = REPOSITORY, settings: Settings | None = None) -> str:
@@ -150,7 +154,14 @@ def engine_image(source: Path = REPOSITORY, settings: Settings | None = None) ->
         entrypoint=["python3", "-m", "vllm.entrypoints.openai.api_server"],
         settings=settings,
     )
-    return load(image, settings)
+    return _moved_into_cluster(image, settings)
+
+
+def _moved_into_cluster(image: Image, settings: Settings) -> str:
+    """Load it and drop the archive: every change of the source makes another one."""
+    ref = load(image, settings)
+    image.tar.unlink(missing_ok=True)
+    return ref
 
 
 def _python_env() -> dict[str, str]:

@@ -78,6 +78,13 @@ class Toleration(ApiModel):
     )
 
 
+_NO_GPUS = rule(
+    "!('nvidia.com/gpu' in self) && !('amd.com/gpu' in self)",
+    "the GPUs follow from spec.accelerator and spec.parallelism.tensor: remove them here",
+    forbidden=True,
+)
+
+
 class ResourceRequirements(ApiModel):
     """CPU, memory and other resources of the engine container. The GPUs follow from accelerator and parallelism."""
 
@@ -85,11 +92,13 @@ class ResourceRequirements(ApiModel):
         None,
         max_length=16,
         description="Resources that the scheduler reserves, such as cpu: '4' (cores), memory: 16Gi.",
+        json_schema_extra=cel(_NO_GPUS),
     )
     limits: dict[LabelKey, Quantity] | None = Field(
         None,
         max_length=16,
         description="Upper bounds that the kubelet enforces; above the memory limit the engine is killed.",
+        json_schema_extra=cel(_NO_GPUS),
     )
 
 

@@ -1,0 +1,132 @@
+"""The operator, installed from this checkout's chart, as pods."""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster.settings import REPOSITORY
+
+from .api import Object
+from .cluster import Cluster
+from .dump import OPERATOR_LABELS, OPERATOR_NAMESPACE, dump
+from .openai import Endpoint
+from .reach import reach
+from .waiting import eventually
+
+RELEASE = "slmfleet"
+CHART = REPOSITORY / "charts" / "slmfleet"
+METRICS_PORT = 8080
+START_SECONDS = 90
+# From a leader's death to its successor's first write: the lease's 15 s, a try every 2 s, reading the cluster.
+TAKEOVER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The release in the namespace slmfleet-system."""
+
+    cluster: Cluster
+    image: str
+
+    def upgrade(self, image: str) -> list[str]:
+        """`helm upgrade --install` with this image of the operator, until it runs; helm's and the API's warnings."""
+        values = [f"image.ref={image}", "image.pullPolicy=IfNotPresent", "replicas=2", "logFormat=text"]
+        sets = [word for value in values for word in ("--set", value)]
+        result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *sets)
+        self.cluster.kubectl(
+            "-n", OPERATOR_NAMESPACE, "rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s"
+        )
+        self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
+        return result.warnings
+
+    @contextmanager
+    def upgraded(self, image: str) -> Iterator[None]:
+        """Another image of the operator for as long as the body runs."""
+        self.upgrade(image)
+        try:
+            yield
+        finally:
+            self.upgrade(self.image)
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the operator's namespace; its output."""
+        return self.cluster.kubectl("-n", OPERATOR_NAMESPACE, *arguments).stdout
+
+    def pods(self) -> list[str]:
+        """The names of the operator's pods that are not on their way out."""
+        pods = self.cluster.api.objects("pod", OPERATOR_NAMESPACE, OPERATOR_LABELS)
+        return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def lease(self) -> Object:
+        """The record that decides which replica works."""
+        found = self.cluster.api.find("lease", OPERATOR_NAMESPACE, RELEASE)
+        assert found is not None, "there is no lease"
+        spec: Object = found["spec"]
+        return spec
+
+    def leader(self) -> str:
+        """The pod that holds the lease; empty when none does."""
+        return str(self.lease().get("holderIdentity") or "").partition("_")[0]
+
+    def kill(self, pod: str) -> None:
+        """End a replica without a chance to tidy up.
+
+        A kubelet always sends SIGTERM first, even to a pod that is deleted by force. So on the local cluster its
+        process is killed before; elsewhere the forced deletion, with two seconds for the process, comes closest.
+        """
+        if self.cluster.local:
+            os.kill(_process_of(pod), signal.SIGKILL)
+        self.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+
+    def metric(self, pod: str, name: str) -> dict[str, float]:
+        """The samples of one metric of one replica: labels, as the exposition writes them, to value."""
+        with self.metrics(pod) as endpoint:
+            lines = endpoint.get("/metrics").splitlines()
+        samples = (line.rpartition(" ") for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+        return {labels.removeprefix(name): float(value) for labels, _, value in samples}
+
+    @contextmanager
+    def metrics(self, pod: str) -> Iterator[Endpoint]:
+        """Where a replica serves /metrics and /readyz."""
+        with reach(self.cluster, OPERATOR_NAMESPACE, f"pod/{pod}", METRICS_PORT) as endpoint:
+            yield endpoint
+
+    def eventually(self, predicate: object, what: str, within: float) -> None:
+        """Wait for something about the operator itself."""
+        assert callable(predicate)
+        eventually(predicate, within=within, what=what, explain=lambda: dump(self.cluster, OPERATOR_NAMESPACE))
+
+
+@contextmanager
+def installed(cluster: Cluster, image: str) -> Iterator[Installation]:
+    """The operator with its chart's CRDs, in a namespace that enforces Pod Security.
+
+    On a user's own cluster a release that was not there before is removed at the end; its CRDs stay, as the chart says.
+    """
+    releases = json.loads(cluster.helm("list", "-n", OPERATOR_NAMESPACE, "-o", "json").stdout)
+    foreign = not cluster.local and all(release["name"] != RELEASE for release in releases)
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE, "labels": labels}}
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+    installation = Installation(cluster, image)
+    installation.upgrade(image)
+    try:
+        yield installation
+    finally:
+        if foreign:
+            cluster.helm("uninstall", RELEASE, "-n", OPERATOR_NAMESPACE)
+
+
+def _process_of(pod: str) -> int:
+    """The operator's process in a pod of the local cluster, as this machine counts."""
+    mark = f"SLMFLEET_POD_NAME={pod}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                return int(process.name)
+    raise AssertionError(f"no process of {pod} runs on this machine")

@@ -1,0 +1,123 @@
+"""A namespace of a scenario's own: applying manifests, looking at what follows, waiting for it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from string import Template
+from typing import NamedTuple, TypeVar
+
+from .api import Object
+from .cluster import Cluster
+from .dump import dump
+from .images import Images
+from .openai import Endpoint
+from .reach import reach
+from .waiting import eventually
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 30.0
+
+
+class Condition(NamedTuple):
+    """What a condition says about the present spec."""
+
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace; pods in it must meet the Pod Security Standard `restricted`."""
+
+    name: str
+    cluster: Cluster
+    images: Images
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in this namespace; its output. CommandError if it fails."""
+        return self.cluster.kubectl("-n", self.name, *arguments, stdin=stdin).stdout
+
+    def apply(self, manifest: str, *options: str) -> None:
+        """`kubectl apply`, in which the API server must not warn about anything."""
+        result = self.cluster.kubectl("-n", self.name, "apply", *options, "-f", "-", stdin=self.filled(manifest))
+        assert result.warnings == []
+
+    def apply_refused(self, manifest: str) -> str:
+        """What the API server says to a manifest that it refuses."""
+        result = self.cluster.commands.run("kubectl", "-n", self.name, "apply", "-f", "-", stdin=self.filled(manifest))
+        assert result.code, f"accepted: {result.stdout}"
+        return result.stderr
+
+    def patch(self, slm: str, spec: Object) -> None:
+        """Change fields of an SLMDeployment's spec, as `kubectl patch` does."""
+        self.kubectl("patch", "slm", slm, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def filled(self, manifest: str) -> str:
+        """The manifest with `$simulator` and `$engine` replaced by the images' names."""
+        used = [name for name in ("simulator", "engine") if f"${name}" in manifest]
+        return Template(manifest).substitute({name: getattr(self.images, name) for name in used})
+
+    def find(self, kind: str, name: str) -> Object | None:
+        """An object, or None if there is none."""
+        return self.cluster.api.find(kind, self.name, name)
+
+    def get(self, kind: str, name: str) -> Object:
+        """An object that must exist."""
+        found = self.find(kind, name)
+        assert found is not None, f"there is no {kind} {name}"
+        return found
+
+    def objects(self, kind: str, labels: str = "") -> list[Object]:
+        """Objects of a kind, oldest first."""
+        return self.cluster.api.objects(kind, self.name, labels)
+
+    def pods(self, slm: str) -> list[Object]:
+        """The engine pods of an SLMDeployment that are not on their way out, oldest first."""
+        pods = self.objects("pod", f"slmfleet.dev/deployment={slm}")
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def condition(self, slm: str, kind: str) -> Condition:
+        """A condition; fails while it does not speak about the present spec."""
+        found = self.get("slm", slm)
+        for condition in found.get("status", {}).get("conditions", []):
+            if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
+                return Condition(condition["status"], condition["reason"], condition["message"])
+        raise AssertionError(f"{slm} has no condition {kind} for its present generation")
+
+    def eventually(self, predicate: Callable[[], T], what: str, within: float = PATIENCE_SECONDS) -> T:
+        """The first true answer of `predicate`; after the deadline an error with everything that helps to see why."""
+        return eventually(predicate, within=within, what=what, explain=lambda: dump(self.cluster, self.name))
+
+    def becomes(self, slm: str, kind: str, reason: str, within: float = PATIENCE_SECONDS) -> Condition:
+        """Wait until a condition has this reason; the condition."""
+
+        def said() -> Condition:
+            condition = self.condition(slm, kind)
+            assert condition.reason == reason, " ".join(condition)
+            return condition
+
+        return self.eventually(said, f"{slm}: condition {kind} with reason {reason}", within)
+
+    def becomes_ready(self, slm: str, within: float = PATIENCE_SECONDS) -> Condition:
+        """Wait until an SLMDeployment is Ready."""
+        return self.becomes(slm, "Ready", "Ready", within)
+
+    @contextmanager
+    def service(self, name: str, port: int = 80) -> Iterator[Endpoint]:
+        """An address at which this machine reaches a Service for as long as the body runs."""
+        with reach(self.cluster, self.name, f"service/{name}", port) as endpoint:
+            yield endpoint
+
+
+@contextmanager
+def namespace(cluster: Cluster, images: Images, name: str, **labels: str) -> Iterator[Namespace]:
+    """A new namespace that enforces Pod Security; its deletion at the end is not waited for."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", **labels}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+    try:
+        yield Namespace(name, cluster, images)
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,68 @@
+"""The real vLLM refuses to start: its own message reaches status and `kubectl describe`."""
+
+from e2e.harness.namespace import Namespace
+
+MANIFEST = """
+apiVersion: slmfleet.dev/v1alpha1
+kind: SLMDeployment
+metadata:
+  name: support
+spec:
+  model:
+    uri: image:///models/tiny
+  engine:
+    version: 0.32.0
+    image: $engine
+    maxModelLen: 4096
+  accelerator:
+    class: cpu
+  drain:
+    timeout: 5s
+  pod:
+    resources:
+      requests: {cpu: 200m, memory: 2Gi}
+      limits: {memory: 6Gi}
+    env:
+      - {name: VLLM_CPU_KVCACHE_SPACE, value: "1"}
+"""
+# The model pretends to know four million positions; the KV cache of 1 GiB holds one million tokens.
+LONG_CONTEXT = """
+    maxModelLen: 2097152
+    extraArgs: [--hf-overrides, '{"max_position_embeddings": 4194304}']
+"""
+
+
+def test_a_context_longer_than_the_model_knows_is_told_in_the_engines_words(chat: Namespace) -> None:
+    chat.apply(MANIFEST)
+
+    crash = chat.becomes("support", "Available", "CrashLoop", within=240)
+
+    (pod,) = chat.pods("support")
+    assert crash.message.startswith(f"pod {pod['metadata']['name']}: the engine exited with 1: ")
+    assert "User-specified max_model_len (4096) is greater than the derived max_model_len" in crash.message
+    assert "max_position_embeddings=2048" in crash.message
+    assert crash.message.endswith("(lower spec.engine.maxModelLen to what the model supports, or leave it out)")
+    _is_told(chat, "User-specified max_model_len (4096)")
+
+
+def test_a_kv_cache_too_small_for_one_request_is_told_in_the_engines_words(chat: Namespace) -> None:
+    chat.apply(MANIFEST.replace("    maxModelLen: 4096\n", LONG_CONTEXT.lstrip("\n")))
+
+    crash = chat.becomes("support", "Available", "CrashLoop", within=240)
+
+    assert "To serve at least one request with the model's max seq len (2097152)" in crash.message
+    assert "KV cache" in crash.message
+    assert "lower spec.engine.maxModelLen" in crash.message
+    _is_told(chat, "To serve at least one request with the model's max seq len (2097152)")
+
+
+def _is_told(chat: Namespace, phrase: str) -> None:
+    """In the column, in the conditions and in the events."""
+    assert chat.get("slm", "support")["status"]["phase"] == "Failed"
+    assert chat.kubectl("get", "slm", "-o", "wide").split()[-1] == "CrashLoop"
+
+    def told() -> bool:
+        story, _, events = chat.kubectl("describe", "slm", "support").partition("\nEvents:")
+        return phrase in " ".join(story.split()) and phrase in events
+
+    chat.eventually(told, "`kubectl describe` tells it in conditions and events")

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from slmfleet.api import catalogue, crds
+
 from .kubectl import Answer, Kubectl
 
 CASES = Path(__file__).parent / "cases"
 BASE: dict[str, dict[str, Any]] = yaml.safe_load((CASES / "base.yaml").read_text(encoding="utf-8"))
+SPECS = {definition.kind: definition.spec for definition in crds.DEFINITIONS}
 KEYS = {"case", "kind", "name", "spec", "update", "refused", "stored"}
 
 
@@ -60,3 +63,14 @@ def test_the_api_server_answers(
         spec = answer.json()["spec"]
         if "stored" in case:
             assert spec == case["stored"]
+        # What the API server stores, the operator can read.
+        SPECS[case.get("kind", "SLMDeployment")].model_validate(spec)
+
+
+def test_every_built_in_accelerator_could_be_an_object(kubectl: Kubectl) -> None:
+    base = BASE["AcceleratorClass"]
+    objects = [
+        base | {"metadata": {"name": entry.name}, "spec": entry.spec.to_manifest()} for entry in catalogue.ENTRIES
+    ]
+    answer = kubectl.try_create({"apiVersion": "v1", "kind": "List", "items": objects})
+    assert answer.ok, answer.err

@@ -61,6 +61,9 @@ def main() -> int:
     except ClusterError as e:
         sys.stderr.write(f"error: {e}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; `up` goes on from here, `down` undoes it\n")
+        return 130
 
 
 if __name__ == "__main__":

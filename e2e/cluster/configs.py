@@ -116,7 +116,6 @@ def kubelet(settings: Settings) -> str:
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,
-        "localStorageCapacityIsolation": False,
         # The images can't be pulled again: never collect them, and leave the disk to its owner.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,

@@ -83,7 +83,7 @@ def members(settings: Settings) -> set[int]:
     for group in cgroups(settings):
         for file in group.rglob("cgroup.procs"):
             with contextlib.suppress(OSError):  # the container ended meanwhile
-                pids.update(int(pid) for pid in file.read_text().split())
+                pids.update(pid for pid in map(int, file.read_text().split()) if pid)  # 0: of another PID namespace
     return pids
 
 

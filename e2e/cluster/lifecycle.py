@@ -52,6 +52,8 @@ def purge(settings: Settings, console: Console) -> None:
     """`down`, and forget the cluster's objects and images; the builds stay."""
     down(settings, console)
     shutil.rmtree(settings.state, ignore_errors=True)
+    if settings.state.exists():
+        raise ClusterError(f"{settings.state} can't be deleted completely; look at what is left: find {settings.state}")
     settings.kubeconfig.unlink(missing_ok=True)
     console.say(f"deleted {settings.state}")
 
@@ -87,6 +89,12 @@ def environment(settings: Settings) -> str:
 @contextmanager
 def _exclusive(settings: Settings) -> Iterator[None]:
     """One command at a time changes the cluster; the lock goes with the process that holds it."""
+    for other in processes.other_states(settings.state):
+        # It has the same ports, bridge and cgroup: cleaning up here would end its containers.
+        raise ClusterError(
+            f"another cluster runs on this machine, from {other}; stop it first: "
+            f"SLMFLEET_CACHE={Path(other).parent} python -m e2e.cluster down"
+        )
     settings.cache.mkdir(parents=True, exist_ok=True)
     with (settings.cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -39,6 +39,16 @@ def ours(state: Path) -> list[Process]:
     return [process for process in found if process is not None]
 
 
+def other_states(state: Path) -> set[str]:
+    """The state directories of other clusters that run on this machine."""
+    found: set[str] = set()
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or it is another user's
+            marks = [pair for pair in environ.read_bytes().split(b"\0") if pair.startswith(f"{MARK}=".encode())]
+            found.update(mark.decode(errors="replace").partition("=")[2] for mark in marks)
+    return found - {str(state)}
+
+
 def components(state: Path) -> dict[str, Process]:
     """The running components by name."""
     return {p.component: p for p in ours(state) if p.is_leader}

@@ -29,3 +29,35 @@ cluster: venv ## A real one-node Kubernetes on this machine
 	@$(BIN)/python -m e2e.cluster up
 cluster-down: venv ## Stop it and leave nothing behind
 	@$(BIN)/python -m e2e.cluster down
+
+.PHONY: generate
+generate: venv ## Write what is derived: CRDs, the chart's copy, reference pages
+	PYTHONPATH=operator $(BIN)/python -m slmfleet.cli.generate
+
+.PHONY: format
+format: venv ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+
+.PHONY: check
+check: venv ## The fast part of the tests: format, lint, types, import contracts, generated files, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=operator $(BIN)/lint-imports
+	PYTHONPATH=operator $(BIN)/python -m slmfleet.cli.generate --check
+	$(BIN)/pytest tests
+
+.PHONY: test
+test: check ## Everything: check, then the API, the engine contract and the scenarios on a real cluster
+	@$(BIN)/python -m e2e.cluster up
+	$(BIN)/pytest e2e/acceptance e2e/scenarios e2e/contract e2e/cluster
+
+.PHONY: test-long
+test-long: venv ## Soak tests: hours compressed into minutes of changes and faults
+	@$(BIN)/python -m e2e.cluster up
+	$(BIN)/pytest -m soak e2e/soak
+
+.PHONY: demo
+demo: venv ## From this machine to a streamed answer of a real vLLM behind a Service
+	@$(BIN)/python -m e2e.demo

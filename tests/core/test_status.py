@@ -222,6 +222,13 @@ def test_more_tensor_parallelism_than_a_node_has_gpus_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("written", ["--port=9000", "--por", "--served_model_name"])
+def test_a_flag_of_the_operators_own_is_refused_however_it_is_written(written: str) -> None:
+    p = decide(Observed(slm(engine={"version": "0.32.0", "extraArgs": [written]})))
+    assert condition(p, "Accepted")[:2] == ("False", "InvalidSpec")
+    assert " is not allowed: " in condition(p, "Accepted")[2]
+
+
 def test_a_strangers_service_is_a_conflict_and_nothing_is_written() -> None:
     stranger = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "uid": "x"}}
     p = decide(Observed(slm(), children={Ref.of(stranger): stranger}))

@@ -1,5 +1,6 @@
 """`spec.engine`: the vLLM that serves the model."""
 
+import re
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -34,6 +35,14 @@ def _as_written(flag: str) -> str:
     letters = ["[-_]" if letter == "-" else letter for letter in flag[2:]]
     ending = "".join(f"({letter}" for letter in letters[3:]) + ")?" * len(letters[3:])
     return f"^--{''.join(letters[:3])}{ending}(=|$)"
+
+
+_PATTERNS: Final = {flag: re.compile(_as_written(flag)) for flag in RESERVED_FLAGS}
+
+
+def reserved_flag(argument: str) -> str | None:
+    """The reserved flag that an item of extraArgs is, however it is written; None for any other item."""
+    return next((flag for flag, pattern in _PATTERNS.items() if pattern.match(argument)), None)
 
 
 # One rule per flag: a map from flags to advice would be shorter, but the API server cannot bound what it costs.

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.catalogue import NAMES, builtin
 from slmfleet.api.conditions import Reason
-from slmfleet.api.slmdeployment import RESERVED_FLAGS, SLMDeploymentSpec
+from slmfleet.api.engine import RESERVED_FLAGS, reserved_flag
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
 from .problems import Verdict
 from .types import Manifest
@@ -81,9 +82,9 @@ def _unknown(wanted: str) -> str:
 
 def _reserved_flags(spec: SLMDeploymentSpec) -> Iterable[str]:
     for argument in spec.engine.extra_args or []:
-        flag = argument.split("=", maxsplit=1)[0]
-        if flag in RESERVED_FLAGS:
-            yield f"spec.engine.extraArgs: {flag} is not allowed here, use {RESERVED_FLAGS[flag]}"
+        flag = reserved_flag(argument)
+        if flag is not None:
+            yield f"spec.engine.extraArgs: {flag} is not allowed: {RESERVED_FLAGS[flag]}"
 
 
 def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterable[str]:

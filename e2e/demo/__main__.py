@@ -1,0 +1,120 @@
+"""The demo: each step says what it does, what it ran and how long it took."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from e2e.cluster.console import ClusterError, Console
+from e2e.harness.cluster import Cluster, running
+from e2e.harness.commands import CommandError
+from e2e.harness.images import Images, NoImageError
+from e2e.harness.installation import installed
+from e2e.harness.namespace import Namespace
+from e2e.harness.waiting import NotYetError
+
+NAMESPACE = "demo"
+NAME = "tiny"
+READY_SECONDS = 420.0
+PROMPT = "Say something about fleets."
+
+
+def main() -> int:
+    """Run all steps; an error is one message that says what to do."""
+    console = Console(stream=sys.stdout)
+    try:
+        with ExitStack() as stack:
+            with _titled(console, "A Kubernetes cluster"):
+                cluster = stack.enter_context(running(console))
+            images = Images(cluster)
+            with _titled(console, "Images: the operator, and vLLM 0.32 for CPUs with a tiny random Llama"):
+                console.say(f"operator: {images.operator}")
+                console.say(f"engine:   {images.engine}")
+            with _titled(console, "The operator, from this checkout's Helm chart"):
+                stack.enter_context(installed(cluster, images.operator))
+            _show(cluster, "-n", "slmfleet-system", "get", "pods")
+            _answer(cluster, images, console)
+    except (ClusterError, CommandError, NoImageError, NotYetError) as error:
+        sys.stderr.write(f"\nThe demo stopped: {error}\n")
+        return 1
+    return 0
+
+
+def _answer(cluster: Cluster, images: Images, console: Console) -> None:
+    demo = Namespace(NAMESPACE, cluster, images)
+    manifest = demo.filled((Path(__file__).parent / "manifest.yaml").read_text())
+    with _titled(console, "An AcceleratorClass and an SLMDeployment"):
+        _text(manifest)
+        _make_namespace(cluster)
+        _text(demo.kubectl("apply", "--server-side", "-f", "-", stdin=manifest))
+    with _titled(console, "Until it answers (vLLM loads, compiles and warms up: about a minute on two cores)"):
+        _follow(demo, console)
+    _show(cluster, "-n", NAMESPACE, "get", "slm")
+    _show(cluster, "-n", NAMESPACE, "describe", "slm", NAME)
+    with _titled(console, f"A chat completion, streamed through the Service (prompt: {PROMPT!r})"):
+        with demo.service(NAME) as service:
+            for chunk in service.chat_stream(NAME, PROMPT, max_tokens=32):
+                for choice in chunk["choices"]:
+                    sys.stdout.write(choice["delta"].get("content") or "")
+                    sys.stdout.flush()
+        _text("\n(the weights are random, so the words are too)")
+    _text(_next_steps(cluster))
+
+
+def _make_namespace(cluster: Cluster) -> None:
+    labels = "pod-security.kubernetes.io/enforce: restricted"
+    manifest = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}, labels: {{{labels}}}}}\n"
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=manifest)
+
+
+def _follow(demo: Namespace, console: Console) -> None:
+    """Say each new state once, until Ready."""
+    said = ""
+
+    def ready() -> bool:
+        nonlocal said
+        condition = demo.condition(NAME, "Ready")
+        phase = demo.get("slm", NAME)["status"]["phase"]
+        state = f"{phase}: {condition.message}"
+        if state != said:
+            console.say(state)
+            said = state
+        return condition.status == "True"
+
+    demo.eventually(ready, f"{NAME} is Ready", within=READY_SECONDS)
+
+
+def _next_steps(cluster: Cluster) -> str:
+    longer = '{"spec":{"engine":{"maxModelLen":99999}}}'
+    steps = [
+        f"kubectl -n {NAMESPACE} scale slm {NAME} --replicas=0",
+        f"kubectl -n {NAMESPACE} patch slm {NAME} --type=merge -p '{longer}'   # too long; then describe",
+        "kubectl explain slm.spec",
+    ]
+    if cluster.local:
+        steps.insert(0, 'eval "$(.venv/bin/python -m e2e.cluster env)"   # kubectl and helm of this cluster')
+    steps.append("make cluster-down" if cluster.local else f"kubectl delete namespace {NAMESPACE}")
+    return "\nGo on from here:\n" + "\n".join(f"  {step}" for step in steps)
+
+
+@contextmanager
+def _titled(console: Console, title: str) -> Iterator[None]:
+    _text(f"\n== {title}")
+    began = time.monotonic()
+    yield
+    console.say(f"done in {time.monotonic() - began:.1f} s")
+
+
+def _show(cluster: Cluster, *arguments: str) -> None:
+    _text(f"\n$ kubectl {' '.join(arguments)}")
+    _text(cluster.kubectl(*arguments).stdout)
+
+
+def _text(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

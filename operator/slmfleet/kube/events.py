@@ -75,9 +75,8 @@ class Recorder:
         stamp = self._wall().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         series, repeated = self._count(f"{metadata['uid']} {kind} {reason} {action} {note}", metadata["name"], stamp)
         regarding = {"apiVersion": about["apiVersion"], "kind": about["kind"], "name": metadata["name"]}
-        regarding |= {key: metadata[key] for key in ("namespace", "uid", "resourceVersion") if key in metadata}
-        if repeated:
-            regarding.pop("resourceVersion", None)
+        # No resourceVersion: a repeat would have another one, and what an event is about cannot change.
+        regarding |= {key: metadata[key] for key in ("namespace", "uid") if key in metadata}
         event: Manifest = {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,

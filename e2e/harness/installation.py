@@ -37,7 +37,9 @@ class Installation:
         """`helm upgrade --install` with this image of the operator, until it runs; helm's and the API's warnings."""
         values = [f"image.ref={image}", "image.pullPolicy=IfNotPresent", "replicas=2", "logFormat=text"]
         sets = [word for value in values for word in ("--set", value)]
-        result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *sets)
+        # On the local cluster the CRDs may come from a plain `kubectl apply`.
+        own = ["--take-ownership"] if self.cluster.local else []
+        result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *own, *sets)
         self.cluster.kubectl(
             "-n", OPERATOR_NAMESPACE, "rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s"
         )

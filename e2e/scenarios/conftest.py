@@ -30,9 +30,7 @@ def operator(cluster: Cluster, images: Images) -> Iterator[Installation]:
 
 
 @pytest.fixture
-def chat(
-    request: pytest.FixtureRequest, cluster: Cluster, images: Images, operator: Installation
-) -> Iterator[Namespace]:
+def chat(request: pytest.FixtureRequest, operator: Installation, images: Images) -> Iterator[Namespace]:
     """A namespace named after the scenario."""
     words = re.sub(r"[^a-z0-9]+", "-", str(request.node.name).removeprefix("test_").lower())
     with namespace(operator.cluster, images, f"{words[:40].strip('-')}-{secrets.token_hex(2)}") as found:

@@ -19,7 +19,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 20m, memory: 64Mi}
+      requests: {cpu: 100m, memory: 128Mi}
 """
 
 

@@ -20,7 +20,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 20m, memory: 64Mi}
+      requests: {cpu: 100m, memory: 128Mi}
 """
 # Less than the lease's 15 s: a leader that stops in order gives the lease back.
 HANDOVER_SECONDS = 10

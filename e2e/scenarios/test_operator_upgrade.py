@@ -26,7 +26,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 20m, memory: 64Mi}
+      requests: {cpu: 100m, memory: 128Mi}
 """
 NEXT_RELEASE = {
     "operator/slmfleet/__init__.py": ('__version__ = "', '__version__ = "9.'),

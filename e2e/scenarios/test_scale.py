@@ -22,7 +22,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 20m, memory: 64Mi}
+      requests: {cpu: 100m, memory: 128Mi}
 """
 GITOPS = ("--server-side", "--field-manager=argocd-controller")
 

@@ -38,7 +38,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 20m, memory: 64Mi}
+      requests: {cpu: 100m, memory: 128Mi}
 """
 
 

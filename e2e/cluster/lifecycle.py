@@ -73,7 +73,7 @@ def status(settings: Settings, console: Console) -> bool:
         healthy = False
         console.out(f"{component.name:<24} {'not ready' if process else 'stopped'}")
         if running:
-            console.out(_log_tail(settings, component.name))
+            console.out(_log_tail(settings, component.name, lines=5))
     if "kube-apiserver" in running and Api(settings).ready():
         ready = objects.node_ready(settings, Api(settings))
         console.out(f"{'node ' + settings.node:<24} {'Ready' if ready else 'not Ready'}")
@@ -130,27 +130,32 @@ def _start(group: Sequence[Component], settings: Settings, console: Console) -> 
     stale = [c for c in group if c.name not in running or running[c.name].digest != c.digest()]
     processes.stop([running[c.name] for c in stale if c.name in running], settings.state, grace=STOP_SECONDS)
     environ = {"PATH": f"{settings.bin}:{host.SYSTEM_PATH}", "HOME": os.environ.get("HOME", "/root")}
+    pids = {name: process.pid for name, process in running.items()}
     for component in stale:
-        log = _log(settings, component.name)
-        processes.spawn(component.argv, component=component.name, digest=component.digest(),
-                        state=settings.state, log=log, env=environ | component.environment)  # fmt: skip
+        pids[component.name] = processes.spawn(
+            component.argv,
+            component=component.name,
+            digest=component.digest(),
+            state=settings.state,
+            log=_log(settings, component.name),
+            env=environ | component.environment,
+        )
     for component in group:
-        _wait(component, settings)
+        _wait(component, pids[component.name], settings)
     if stale:
         console.say(f"started {', '.join(c.name for c in stale)} ({time.monotonic() - began:.1f}s)")
     return [c.name for c in stale]
 
 
-def _wait(component: Component, settings: Settings) -> None:
+def _wait(component: Component, pid: int, settings: Settings) -> None:
     def decided() -> bool:
-        return component.ready() or component.name not in processes.components(settings.state)
+        return processes.ended(pid) or component.ready()
 
     wait_until(decided, seconds=START_SECONDS)
-    # A program that ends at once may have been seen alive; look again a moment after it was called ready.
-    if component.name in processes.components(settings.state) and component.ready():
+    # Looked at once more: somebody else may answer on its port while it ends for that very reason.
+    if component.ready() and not processes.ended(pid):
         return
-    ended = component.name not in processes.components(settings.state)
-    what = "ended right after its start" if ended else f"was not ready after {START_SECONDS:.0f}s"
+    what = "ended" if processes.ended(pid) else f"was not ready after {START_SECONDS:.0f}s"
     raise ClusterError(
         f"{component.name} {what}. {_log(settings, component.name)} ends with\n"
         f"{_log_tail(settings, component.name)}\n"
@@ -171,6 +176,6 @@ def _log(settings: Settings, name: str) -> Path:
     return settings.logs / f"{name}.log"
 
 
-def _log_tail(settings: Settings, name: str) -> str:
+def _log_tail(settings: Settings, name: str, lines: int = 15) -> str:
     log = _log(settings, name)
-    return tail(log.read_text(errors="replace")) if log.exists() else "    (no log)"
+    return tail(log.read_text(errors="replace"), lines) if log.exists() else "    (no log)"

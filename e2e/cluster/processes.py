@@ -55,8 +55,8 @@ def components(state: Path) -> dict[str, Process]:
 
 
 def spawn(argv: Sequence[str | Path], *, component: str, digest: str, state: Path, log: Path,
-          env: Mapping[str, str]) -> None:  # fmt: skip
-    """Start a component in a session of its own: it outlives this command and its terminal."""
+          env: Mapping[str, str]) -> int:  # fmt: skip
+    """Start a component in a session of its own, so that it outlives this command and its terminal; its PID."""
     log.parent.mkdir(parents=True, exist_ok=True)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:  # pods inherit this limit through containerd
@@ -66,7 +66,7 @@ def spawn(argv: Sequence[str | Path], *, component: str, digest: str, state: Pat
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     with contextlib.suppress(FileNotFoundError):
         log.replace(log.with_suffix(".previous.log"))
-    os.posix_spawn(
+    return os.posix_spawn(
         args[0],
         args,
         {**env, **marks},
@@ -78,6 +78,14 @@ def spawn(argv: Sequence[str | Path], *, component: str, digest: str, state: Pat
         setsid=True,
         setsigdef=[signal.SIGPIPE],  # Python ignores it, and what is ignored is inherited
     )
+
+
+def ended(pid: int) -> bool:
+    """Whether a child of this process has ended (its mark can't tell: it appears a moment after the start)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def stop(processes: Iterable[Process], state: Path, *, grace: float) -> None:

@@ -22,6 +22,8 @@ SHIM_SOCKETS = Path("/run/containerd/s")  # compiled into containerd
 CNI_RESULTS = Path("/var/lib/cni/results")  # compiled into containerd
 CONTAINER_LOGS = Path("/var/log/containers")  # compiled into the kubelet
 MNT_DETACH = 2
+# All pods together would otherwise weigh as much as one process of the machine: a test run or a build starves them.
+CPU_SHARES = {"cpu.shares": "16384", "cpu.weight": "1600"}
 
 
 def sweep(settings: Settings) -> None:
@@ -74,7 +76,11 @@ def make_cgroups(settings: Settings) -> None:
     """The kubelet wants its root cgroup to be there, in every hierarchy."""
     unified = (CGROUPS / "cgroup.controllers").exists()
     for hierarchy in [CGROUPS] if unified else sorted(d for d in CGROUPS.glob("*") if d.is_dir()):
-        (hierarchy / settings.cgroup).mkdir(exist_ok=True)
+        ours = hierarchy / settings.cgroup
+        ours.mkdir(exist_ok=True)
+        for file, value in CPU_SHARES.items():
+            if (ours / file).exists():
+                (ours / file).write_text(value)
 
 
 def members(settings: Settings) -> set[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .console import ClusterError, Console
 from .settings import Settings
-from .shell import run_long
+from .shell import locked, run_long
 
 MODEL_SCRIPT = Path(__file__).with_name("tiny_model.py")
 
@@ -25,14 +25,17 @@ def site_packages(requirements: Path, mounted_at: str, settings: Settings, conso
         log = settings.logs / "compile.log"
         run_long([*compile_all, "-s", folder, "-p", mounted_at, folder], title="bytecode", log=log, console=console)
 
-    return _once(target, fill)
+    with locked(settings.images / "lock"):
+        return _once(target, fill)
 
 
 def engine(requirements: Path, settings: Settings, console: Console) -> Path:
     """The virtual environment with vLLM. It can't move: its scripts and its compiled caches hold its path."""
     venv = settings.engine / f"venv-{_key(requirements)}"
     complete = venv / ".complete"
-    if not complete.exists():
+    with locked(settings.engine / "lock"):
+        if complete.exists():
+            return venv
         shutil.rmtree(venv, ignore_errors=True)
         # The base interpreter, not the one of a virtual environment: pods see only the former.
         base = Path(sys.base_prefix) / "bin" / "python3"
@@ -51,7 +54,8 @@ def tiny_model(venv: Path, settings: Settings, console: Console) -> Path:
         log = settings.logs / "tiny-model.log"
         run_long([venv / "bin" / "python", MODEL_SCRIPT, folder], title="tiny model", log=log, console=console)
 
-    return _once(settings.images / f"tiny-model-{key}", make)
+    with locked(settings.images / "lock"):
+        return _once(settings.images / f"tiny-model-{key}", make)
 
 
 def _once(target: Path, fill: Callable[[Path], None]) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .console import ClusterError, Console
 from .settings import Settings
-from .shell import run_long
+from .shell import locked, run_long
 
 SOURCES = Path(__file__).parent / "go"
 MINIMUM_GO = "1.26"
@@ -78,12 +78,13 @@ def build(wanted: Sequence[GoTool], settings: Settings, console: Console) -> Non
     """Build what is missing, one at a time, and point the links in `bin/` at it."""
     settings.bin.mkdir(parents=True, exist_ok=True)
     settings.builds.mkdir(parents=True, exist_ok=True)
-    for tool in wanted:
-        binary = tool.binary(settings)
-        if not binary.exists():
-            _compile(tool, binary, settings, console)
-        for name in tool.names:
-            _link(settings.bin / name, binary)
+    with locked(settings.builds / "lock"):
+        for tool in wanted:
+            binary = tool.binary(settings)
+            if not binary.exists():
+                _compile(tool, binary, settings, console)
+            for name in tool.names:
+                _link(settings.bin / name, binary)
 
 
 def _compile(tool: GoTool, binary: Path, settings: Settings, console: Console) -> None:

@@ -1,6 +1,5 @@
 """Starting, stopping and looking at the cluster."""
 
-import fcntl
 import os
 import shutil
 import time
@@ -13,7 +12,7 @@ from .api import Api
 from .components import Component, all_components
 from .console import ClusterError, Console
 from .settings import Settings
-from .shell import tail, wait_until
+from .shell import locked, tail, wait_until
 
 # What may start together; each group needs the ones before it.
 START_ORDER = (
@@ -88,16 +87,14 @@ def environment(settings: Settings) -> str:
 
 @contextmanager
 def _exclusive(settings: Settings) -> Iterator[None]:
-    """One command at a time changes the cluster; the lock goes with the process that holds it."""
+    """One command at a time changes the cluster, and one cluster at a time runs on a machine."""
     for other in processes.other_states(settings.state):
         # It has the same ports, bridge and cgroup: cleaning up here would end its containers.
         raise ClusterError(
             f"another cluster runs on this machine, from {other}; stop it first: "
             f"SLMFLEET_CACHE={Path(other).parent} python -m e2e.cluster down"
         )
-    settings.cache.mkdir(parents=True, exist_ok=True)
-    with (settings.cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(settings.cache / "lock"):
         yield
 
 

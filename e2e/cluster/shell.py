@@ -1,8 +1,10 @@
 """Running a command and saying what it said when it fails."""
 
+import fcntl
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .console import ClusterError, Console
@@ -52,6 +54,15 @@ def run_long(argv: Sequence[str | Path], *, title: str, log: Path, console: Cons
         command = " ".join(map(str, argv))
         raise ClusterError(f"{title} failed: `{command}` ended with {code}; {log} ends with\n{tail(log.read_text())}")
     console.say(f"{title} ({time.monotonic() - began:.1f}s)")
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process that holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def wait_until(ready: Callable[[], bool], *, seconds: float, interval: float = 0.1) -> bool:

@@ -22,7 +22,7 @@ def test_a_fresh_deployment_is_pending_until_a_pod_exists() -> None:
     p = decide(Observed(slm()))
     assert p.status["phase"] == "Pending"
     assert condition(p, "Available") == ("False", "NoReadyReplica", "no pod exists yet")
-    assert condition(p, "Progressing")[:2] == ("True", "RollingOut")
+    assert condition(p, "Progressing")[:2] == ("True", "Scaling")
     assert p.status["ready"] == "0/1"
 
 
@@ -130,9 +130,9 @@ QUOTA = 'pods "support-x" is forbidden: exceeded quota: gpus'
         (
             pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage."),
             {},
-            "NoReadyReplica",
+            "PodEnded",
             "pod support-1 ended: Evicted: The node was low on resource: ephemeral-storage.",
-            "Pending",
+            "Failed",
         ),
         (
             pod(),
@@ -275,14 +275,12 @@ def test_events_tell_what_changed_and_no_more() -> None:
     first = decide(Observed(slm()))
     assert [(e.type, e.action, e.reason) for e in first.events] == [
         ("Normal", "Accepted", "Accepted"),
-        ("Normal", "Available", "NoReadyReplica"),
-        ("Normal", "Progressing", "RollingOut"),
+        ("Normal", "Progressing", "Scaling"),
     ]
     bad = pod(container={"state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}})
     observed = applied(slm() | {"status": first.status}, bad, **counts(1, 0))
     assert [(e.type, e.action, e.reason) for e in decide(observed).events] == [
         ("Warning", "Available", "ImagePull"),
-        ("Normal", "Progressing", "Scaling"),
     ]
 
 

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     VOLUME_NOT_READY = "VolumeNotReady"
     POD_REFUSED = "PodRefused"
     CRASH_LOOP = "CrashLoop"
+    POD_ENDED = "PodEnded"
     # Progressing
     UP_TO_DATE = "UpToDate"
     ROLLING_OUT = "RollingOut"

@@ -84,9 +84,9 @@ def progressing(f: Fleet, revision: Revision, *, paused: bool) -> Statement:
     if f.deadline_exceeded:
         return Statement("False", Reason.DEADLINE_EXCEEDED, f.deadline_exceeded)
     # Without a surge total never exceeds desired, so an old pod shows as one that is not yet updated.
-    if not f.settled or f.updated < min(f.desired, f.total):
+    if f.total > 0 and (not f.settled or f.updated < min(f.desired, f.total)):
         return Statement("True", Reason.ROLLING_OUT, f"{f.updated} of {f.desired} replicas have the current template")
-    if f.total != f.desired or f.ready < f.desired:
+    if not f.settled or f.total != f.desired or f.ready < f.desired:
         return Statement("True", Reason.SCALING, f"{f.ready} of {f.desired} replicas are ready")
     if revision.outdated:
         return Statement(

@@ -95,9 +95,7 @@ def ended(s: Situation) -> Verdict | None:
     """The pod as a whole is over: evicted, preempted, its node shut down."""
     for pod in s.pods:
         if pod.finished:
-            return Verdict(
-                Reason.NO_READY_REPLICA, _bounded(f"pod {pod.name} ended: {pod.verdict or 'no reason given'}")
-            )
+            return Verdict(Reason.POD_ENDED, _bounded(f"pod {pod.name} ended: {pod.verdict or 'no reason given'}"))
     return None
 
 

@@ -13,7 +13,7 @@ from .problems import Verdict
 from .revisions import Revision
 from .types import Event, Manifest
 
-_QUIET: Final = frozenset({Reason.STARTING, Reason.NO_READY_REPLICA, Reason.PAUSED})
+_QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED})
 """Reasons of a False condition that are no trouble."""
 
 
@@ -77,12 +77,16 @@ def rejected_status(
 
 
 def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
-    """An event for each condition whose status or reason changed; a False Ready only repeats what another one said."""
+    """An event for each condition whose status or reason changed and that says something of its own.
+
+    A False Ready repeats another condition, and that no pod exists yet is over before anybody reads it.
+    """
     before = {c["type"]: (c["status"], c["reason"]) for c in slm.get("status", {}).get("conditions", [])}
     events = []
     for condition in status["conditions"]:
         now = (condition["status"], condition["reason"])
-        if before.get(condition["type"]) == now or (condition["type"] == ConditionType.READY and now[0] == "False"):
+        repeats = condition["type"] == ConditionType.READY and now[0] == "False"
+        if before.get(condition["type"]) == now or repeats or now[1] == Reason.NO_READY_REPLICA:
             continue
         normal = now[0] == "True" or now[1] in _QUIET
         events.append(Event("Normal" if normal else "Warning", now[1], condition["type"], condition["message"]))

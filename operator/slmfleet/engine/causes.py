@@ -52,7 +52,7 @@ _RANKED: Final = (
     _row(r"error: ambiguous option: [^\n]+", "write the flag out in spec.engine.extraArgs"),
     _row(r"error: argument [^\n]+", "correct the value in spec.engine.extraArgs"),
     _row(r"Unknown quantization method: [^\n]+", "choose a quantization that this vLLM release has"),
-    _row(r"Load format [^\n]+? is not supported[^\n]*", "correct --load-format in spec.engine.extraArgs"),
+    _row(r"Load format [`'\"]?\w+[`'\"]? is not supported[^\n]*", "correct --load-format in spec.engine.extraArgs"),
     _row(
         r"Total number of attention heads \(\d+\) must be divisible by tensor parallel size \(\d+\)",
         "set spec.parallelism.tensor to a divisor of the number of heads",
@@ -118,5 +118,6 @@ def explain_exit(code: int, kubelet_reason: str) -> str:
 
 
 def _clean(text: str) -> str:
-    one_line = " ".join(redact(text).split())
+    """One redacted line of bounded length, without what pydantic adds for programmers."""
+    one_line = " ".join(redact(text.partition(" [type=")[0]).split())
     return one_line if len(one_line) <= MAX_MESSAGE else one_line[: MAX_MESSAGE - 1] + "…"

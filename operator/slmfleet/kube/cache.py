@@ -79,8 +79,10 @@ class Watcher:
                 except KubeError as error:
                     reason, text = "error", str(error)
                 self._failed(reason, text)
-                tries = 0 if asyncio.get_running_loop().time() - began > _HEALTHY else tries + 1
+                if asyncio.get_running_loop().time() - began > _HEALTHY:
+                    tries = 0
                 await asyncio.sleep(backoff(tries, self._rng, base=_RETRY_BASE, limit=_RETRY_LIMIT))
+                tries += 1
 
     def put(self, obj: Manifest) -> None:
         """Take in what the API server answered to a write of ours, ahead of the watch."""

@@ -63,6 +63,7 @@ class Lease:
         """Renew the lease until it is lost; then raises NotLeaderError."""
         while True:
             await self._pause()
+            self.assert_held()  # a process that was frozen too long must not take it back as if nothing had happened
             await self._attempt()
             self.assert_held()
 
@@ -91,6 +92,9 @@ class Lease:
                 self._record = await self._write(self._record, holder=self._identity, seconds=int(DURATION))
         except ConflictError:
             await self._lost_race()
+            return False
+        except NotFoundError:
+            self._record = None  # somebody deleted it: the next try makes a new one, or finds another holder's
             return False
         except (KubeError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self._namespace, self._name, str(error) or "no answer in time")

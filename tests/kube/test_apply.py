@@ -1,0 +1,162 @@
+import pytest
+
+from slmfleet.kube.apply import MANAGER, Applier, drifted
+from slmfleet.kube.errors import ConflictError, NotLeaderError
+from slmfleet.kube.resources import SERVICES, Manifest
+
+from .fake import FakeClient
+
+OWNER = ("chat", "support")
+UNCHANGED = ("Service", "apply", "unchanged")
+
+
+def service(**spec: object) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "support", "namespace": "chat", "labels": {"a": "b"}},
+        "spec": spec,
+    }
+
+
+def applier(client: FakeClient) -> Applier:
+    return Applier(client, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("desired", "live", "expected"),
+    [
+        ({"a": 1}, {"a": 1, "default": 2}, False),
+        ({"a": 1}, {"a": 2}, True),
+        ({"a": {"b": 1}}, {"a": {"c": 1}}, True),
+        ({"a": 1}, None, True),
+        ({"a": {}}, {}, False),
+        ({"a": {"b": ""}}, {}, False),
+        ({"a": []}, {}, False),
+        ({"a": ""}, {}, False),
+        ({"a": False}, {}, False),
+        ({"a": False}, {"a": True}, True),
+        ({"a": [{"n": 1}]}, {"a": [{"n": 1, "default": 2}]}, False),
+        ({"a": [{"n": 1}]}, {"a": [{"n": 1}, {"n": 2}]}, True),
+        ({"a": [{"n": 1}, {"n": 2}]}, {"a": [{"n": 2}, {"n": 1}]}, True),
+        ({"a": ["x"]}, {"a": "x"}, True),
+        ({"a": {"b": 1}}, {"a": "text"}, True),
+        ({"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, False),
+        ({"limits": {"cpu": "0.5"}}, {"limits": {"cpu": "500m"}}, False),
+        ({"requests": {"memory": "1024Mi"}}, {"requests": {"memory": "1Gi"}}, False),
+        ({"requests": {"memory": "1G"}}, {"requests": {"memory": "1Gi"}}, True),
+        ({"limits": {"gpu": 1}}, {"limits": {"gpu": "1"}}, False),
+        ({"sizeLimit": "2048Mi"}, {"sizeLimit": "2Gi"}, False),
+        ({"env": [{"value": "1000m"}]}, {"env": [{"value": "1"}]}, True),
+    ],
+)
+def test_only_a_field_that_we_set_can_drift(desired: object, live: object, expected: bool) -> None:
+    assert drifted(desired, live) is expected
+
+
+async def test_a_child_that_is_as_it_should_be_is_written_once_and_then_left_alone() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    live = await writer.apply(OWNER, service(port=80), None)
+    assert await writer.apply(OWNER, service(port=80), live) is None
+    assert client.count("apply", "Service") == 1
+    assert client.results == [UNCHANGED]
+
+
+async def test_a_new_process_applies_everything_once() -> None:
+    client = FakeClient()
+    live = await applier(client).apply(OWNER, service(port=80), None)
+    successor = applier(client)
+    again = await successor.apply(OWNER, service(port=80), live)
+    assert again == live
+    assert await successor.apply(OWNER, service(port=80), again) is None
+
+
+async def test_a_field_that_somebody_changed_is_set_back() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    await writer.apply(OWNER, service(port=80), None)
+    live = client.seed(SERVICES, service(port=81))
+    written = await writer.apply(OWNER, service(port=80), live)
+    assert written is not None
+    assert written["spec"] == {"port": 80}
+
+
+async def test_a_field_that_is_no_longer_desired_is_removed() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    live = await writer.apply(OWNER, service(port=80, clientIP=True), None)
+    written = await writer.apply(OWNER, service(port=80), live)
+    assert written is not None
+    assert written["spec"] == {"port": 80}
+
+
+async def test_an_object_of_the_same_name_but_another_uid_is_not_written() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    live = await writer.apply(OWNER, service(port=80), None)
+    client.remove(SERVICES, "chat", "support")
+    client.seed(SERVICES, service(port=99))
+    with pytest.raises(ConflictError):
+        await writer.apply(OWNER, service(port=81), live)
+    assert client.objects["services", "chat", "support"]["spec"] == {"port": 99}
+
+
+async def test_a_name_that_is_taken_between_the_look_and_the_first_apply_is_not_adopted() -> None:
+    client = FakeClient()
+    client.seed(SERVICES, service(port=99))
+    with pytest.raises(ConflictError):
+        await applier(client).apply(OWNER, service(port=80), None)
+    assert client.objects["services", "chat", "support"]["spec"] == {"port": 99}
+
+
+async def test_a_child_that_was_deleted_and_created_anew_is_applied_again() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    await writer.apply(OWNER, service(port=80), None)
+    client.remove(SERVICES, "chat", "support")
+    live = client.seed(SERVICES, service(port=80))
+    assert await writer.apply(OWNER, service(port=80), live) is not None
+
+
+async def test_only_the_object_that_was_seen_is_deleted() -> None:
+    client = FakeClient()
+    client.seed(SERVICES, service(port=80))
+    with pytest.raises(ConflictError):
+        await applier(client).delete(OWNER, SERVICES, "support", "uid-of-another")
+    assert ("services", "chat", "support") in client.objects
+    await applier(client).delete(OWNER, SERVICES, "support", "uid-1")
+    assert client.objects == {}
+
+
+async def test_deleting_what_is_gone_is_no_error() -> None:
+    await applier(FakeClient()).delete(OWNER, SERVICES, "support", "uid-1")
+
+
+async def test_nothing_is_written_without_the_lease() -> None:
+    def fence() -> None:
+        raise NotLeaderError("not held")
+
+    client = FakeClient()
+    writer = Applier(client, fence)
+    with pytest.raises(NotLeaderError):
+        await writer.apply(OWNER, service(port=80), None)
+    with pytest.raises(NotLeaderError):
+        await writer.delete(OWNER, SERVICES, "support", "uid-1")
+    assert client.calls == []
+
+
+async def test_writes_carry_one_field_manager_and_force_only_over_what_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeClient()
+    seen = []
+    apply = client.apply
+
+    async def spy(*args: object, **kwargs: object) -> Manifest:
+        seen.append(kwargs)
+        return await apply(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client, "apply", spy)
+    writer = applier(client)
+    live = await writer.apply(OWNER, service(port=80), None)
+    await writer.apply(OWNER, service(port=81), live)
+    assert seen == [{"manager": MANAGER, "force": False}, {"manager": MANAGER, "force": True}]

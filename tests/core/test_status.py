@@ -186,6 +186,21 @@ def test_one_broken_replica_of_two_degrades_the_fleet_but_leaves_it_available() 
     assert p.status["phase"] == "Degraded"
 
 
+def test_a_rollout_tells_how_many_pods_are_left() -> None:
+    p = decide(applied(slm(replicas=3), **counts(3, 2, updated=1)))
+    assert condition(p, "Progressing") == ("True", "RollingOut", "2 of 3 pods still have the previous template")
+    assert p.status["phase"] == "Updating"
+
+
+def test_a_surge_that_never_becomes_ready_is_a_rollout_that_says_why() -> None:
+    new = pod("support-2", container={"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}})
+    p = decide(applied(slm(accelerator={"class": "cpu"}), pod(ready=True), new, **counts(2, 1, updated=1)))
+    assert condition(p, "Available")[0] == "True"
+    assert condition(p, "Progressing")[1] == "RollingOut"
+    assert condition(p, "Ready")[1:] == ("ImagePull", "1 of 1 replicas answer; pod support-2: ErrImagePull: not found")
+    assert p.status["phase"] == "Degraded"
+
+
 def test_an_invalid_spec_names_field_value_and_reason_and_touches_nothing() -> None:
     p = decide(Observed(slm(replicas="three")))
     assert p.apply == ()

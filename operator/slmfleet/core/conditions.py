@@ -83,9 +83,11 @@ def progressing(f: Fleet, revision: Revision, *, paused: bool) -> Statement:
         return Statement("False", Reason.PAUSED, "spec.paused is true: nothing is changed until it is false")
     if f.deadline_exceeded:
         return Statement("False", Reason.DEADLINE_EXCEEDED, f.deadline_exceeded)
-    # Without a surge total never exceeds desired, so an old pod shows as one that is not yet updated.
-    if f.total > 0 and (not f.settled or f.updated < min(f.desired, f.total)):
-        return Statement("True", Reason.ROLLING_OUT, f"{f.updated} of {f.desired} replicas have the current template")
+    if not f.settled and f.total > 0:
+        return Statement("True", Reason.ROLLING_OUT, "the spec has changed and is being applied")
+    if f.updated < f.total:
+        old = f.total - f.updated
+        return Statement("True", Reason.ROLLING_OUT, f"{old} of {f.total} pods still have the previous template")
     if not f.settled or f.total != f.desired or f.ready < f.desired:
         return Statement("True", Reason.SCALING, f"{f.ready} of {f.desired} replicas are ready")
     if revision.outdated:
@@ -102,8 +104,10 @@ def ready(f: Fleet, available_: Statement, progressing_: Statement, url: str) ->
     """The sum: True when everything that is wanted is there, else the reason and message of what holds it back."""
     if available_.status == "False":
         return available_
-    if f.ready < f.desired and f.problem is not None:
-        return Statement("False", f.problem.reason, f"{f.ready} of {f.desired} replicas answer; {f.problem.message}")
+    if f.desired > 0 and f.problem is not None:
+        return Statement(
+            "False", f.problem.reason, f"{min(f.ready, f.desired)} of {f.desired} replicas answer; {f.problem.message}"
+        )
     if progressing_.reason in {Reason.ROLLING_OUT, Reason.SCALING, Reason.DEADLINE_EXCEEDED}:
         return Statement("False", progressing_.reason, progressing_.message)
     if f.ready < f.desired:

@@ -23,7 +23,7 @@ _UNAVAILABLE: Final = {401, 408, 429, 502, 503, 504}
 
 Query = list[tuple[str, str]]
 WriteHook = Callable[[str, str, str], None]
-"""Called after every write with kind, verb and result (ok, or the error's name in lower case)."""
+"""Called after every write with kind, verb and result (ok, refused, conflict, notfound, transient)."""
 
 
 class Client:
@@ -149,7 +149,7 @@ class Client:
             answer = await self._json(method, path, query, body, media=media, within=within)
             result = "ok"
         except KubeError as error:
-            result = type(error).__name__.lower()
+            result = type(error).__name__.removesuffix("Error").lower()
             raise
         finally:
             self.wrote(resource.kind, verb, result)

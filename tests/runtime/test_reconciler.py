@@ -1,0 +1,309 @@
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+
+from slmfleet.core.types import Config, Event, LogRequest, Manifest, Observed, Plan, Ref
+from slmfleet.kube.apply import Applier
+from slmfleet.kube.cache import Cache, Selection
+from slmfleet.kube.errors import NotFoundError, RefusedError, TransientError
+from slmfleet.kube.events import Recorder
+from slmfleet.kube.logs import Logs
+from slmfleet.kube.queue import Result
+from slmfleet.kube.resources import CHILDREN, DEPLOYMENTS, PODS, SERVICES, Key
+from slmfleet.kube.status import StatusWriter
+from slmfleet.metrics.registry import Metrics
+from slmfleet.runtime.objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS, Objects
+from slmfleet.runtime.reconciler import Access, Reconciler
+from tests.kube.fake import FakeClient
+
+pytestmark = pytest.mark.looptime
+
+KEY = ("chat", "support")
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LABELS = {"app.kubernetes.io/managed-by": "slmfleet", "slmfleet.dev/deployment": "support"}
+
+Planner = Callable[[Observed], Plan]
+
+
+def slm(**spec: object) -> Manifest:
+    return {"metadata": {"name": "support", "namespace": "chat"}, "spec": {"accelerator": {"class": "l4"}, **spec}}
+
+
+def child(kind: str, name: str = "support", **spec: object) -> Manifest:
+    version = {"Service": "v1", "ServiceAccount": "v1"}.get(kind, "apps/v1")
+    metadata = {"name": name, "namespace": "chat", "labels": dict(LABELS)}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+SERVICE, DEPLOYMENT = child("Service", port=80), child("Deployment", replicas=1)
+
+
+@dataclass
+class World:
+    """A cluster with one SLMDeployment, and a reconciler whose decisions the test makes."""
+
+    decide: Planner
+    client: FakeClient = field(default_factory=FakeClient)
+    seen: list[Observed] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=lambda: Metrics("test"))
+    woken: list[Key] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        selection = Selection("app.kubernetes.io/managed-by=slmfleet", "slmfleet.dev/deployment")
+        self.cache = Cache(self.client, CHILDREN, selection, on_change=self.woken.append, rng=Random(1), sweep=600)
+        self.objects = Objects(self.client, (), on_change=lambda _: None, rng=Random(1))
+        access = Access(
+            client=self.client,
+            cache=self.cache,
+            applier=Applier(self.client, lambda: None),
+            status=StatusWriter(self.client, lambda: None),
+            recorder=Recorder(self.client, lambda: None, "slmfleet-0", lambda: NOW),
+            logs=Logs(self.client),
+        )
+        config = Config("test", {})
+        self.reconciler = Reconciler(self._plan, config, access, self.objects, self.metrics, lambda: NOW)
+
+    def _plan(self, observed: Observed, config: Config, now: datetime) -> Plan:
+        assert now == NOW
+        self.seen.append(observed)
+        return self.decide(observed)
+
+    async def reconcile(self) -> Result:
+        """One reconcile with caches that are up to date."""
+        watching = asyncio.create_task(self.cache.run())
+        await self.cache.synced()
+        await self.objects.sweep()
+        await asyncio.sleep(0.1)
+        self.client.calls.clear()
+        result = await self.reconciler(KEY)
+        watching.cancel()
+        await asyncio.wait([watching])
+        return result
+
+    def written(self) -> list[tuple[str, str, str]]:
+        """The writes in order."""
+        return [call for call in self.client.calls if call[0] not in ("get", "list", "watch", "log")]
+
+    def outcome(self, result: str) -> float | None:
+        return self.metrics.registry.get_sample_value("slmfleet_reconcile_total", {"result": result})
+
+
+def world(*applies: Manifest, **plan: object) -> World:
+    made = World(lambda _: Plan(apply=applies, status={"ready": "0/1"}, **plan))  # type: ignore[arg-type]
+    made.client.seed(SLM_DEPLOYMENTS, slm())
+    return made
+
+
+async def test_children_are_applied_in_order_then_the_status_then_the_events() -> None:
+    w = world(SERVICE, DEPLOYMENT, events=(Event("Normal", "Accepted", "Reconcile", "fine"),), requeue_after=30.0)
+    assert await w.reconcile() == Result(30.0)
+    writes = w.written()
+    assert writes[:3] == [
+        ("apply", "Service", "support"),
+        ("apply", "Deployment", "support"),
+        ("apply-status", "SLMDeployment", "support"),
+    ]
+    assert [call[:2] for call in writes[3:]] == [("apply", "Event")]
+    assert w.outcome("ok") == 1
+
+
+async def test_a_second_reconcile_writes_nothing() -> None:
+    w = world(SERVICE, DEPLOYMENT)
+    await w.reconcile()
+    await w.reconcile()
+    assert w.written() == []
+    assert w.client.count("get", "Service") == 0
+
+
+async def test_nothing_is_written_before_every_wanted_name_was_looked_up() -> None:
+    w = world(SERVICE, DEPLOYMENT)
+    await w.reconcile()
+    verbs = [call[0] for call in w.client.calls]
+    assert verbs[:3] == ["get", "get", "apply"]
+
+
+async def test_a_strangers_object_is_shown_to_the_plan_and_not_touched() -> None:
+    def decide(observed: Observed) -> Plan:
+        stranger = observed.children.get(Ref.of(SERVICE))
+        if stranger is not None:
+            return Plan(status={"conflict": stranger["spec"]})
+        return Plan(apply=(SERVICE, DEPLOYMENT), status={"conflict": "none"})
+
+    w = World(decide)
+    w.client.seed(SLM_DEPLOYMENTS, slm())
+    stranger = w.client.seed(SERVICES, {"metadata": {"name": "support", "namespace": "chat"}, "spec": {"port": 99}})
+    await w.reconcile()
+    assert w.written() == [("apply-status", "SLMDeployment", "support")]
+    assert w.client.objects["services", "chat", "support"] == stranger
+    assert w.client.objects["slmdeployments", "chat", "support"]["status"] == {"conflict": {"port": 99}}
+
+
+async def test_the_plan_sees_children_pods_and_the_accelerator_class() -> None:
+    w = world()
+    w.client.seed(DEPLOYMENTS, DEPLOYMENT)
+    w.client.seed(PODS, child("Pod", "support-1"))
+    w.client.seed(PODS, {"metadata": {"name": "other", "namespace": "chat", "labels": {}}})
+    w.client.seed(ACCELERATOR_CLASSES, {"metadata": {"name": "l4"}, "spec": {"memory": "24Gi"}})
+    await w.reconcile()
+    (observed,) = w.seen
+    assert observed.slm["metadata"]["name"] == "support"
+    assert list(observed.children) == [Ref("apps/v1", "Deployment", "support")]
+    assert [pod["metadata"]["name"] for pod in observed.pods] == ["support-1"]
+    assert observed.accelerator is not None
+    assert observed.accelerator["spec"] == {"memory": "24Gi"}
+
+
+async def test_wanted_logs_are_fetched_before_anything_is_decided() -> None:
+    request = LogRequest("support-1", "engine", previous=True, key="uid/3")
+
+    def decide(observed: Observed) -> Plan:
+        return Plan(status={"cause": observed.logs.get("uid/3", "?")}, logs=(request,))
+
+    w = World(decide)
+    w.client.seed(SLM_DEPLOYMENTS, slm())
+    w.client.logs["support-1", True] = b"CUDA out of memory"
+    await w.reconcile()
+    assert [observed.logs for observed in w.seen] == [{}, {"uid/3": "CUDA out of memory"}]
+    assert w.client.objects["slmdeployments", "chat", "support"]["status"] == {"cause": "CUDA out of memory"}
+
+
+async def test_a_log_that_does_not_exist_is_empty_and_does_not_hold_anything_up() -> None:
+    w = world(logs=(LogRequest("support-1", "engine", previous=True, key="uid/3"),))
+    assert await w.reconcile() == Result()
+    assert w.seen[-1].logs == {"uid/3": ""}
+
+
+async def test_one_refused_child_does_not_stop_the_others_and_the_status_tells() -> None:
+    def decide(observed: Observed) -> Plan:
+        told = [f"{failure.ref.kind}: {failure.message}" for failure in observed.failures]
+        return Plan(apply=(SERVICE, DEPLOYMENT), status={"refused": told}, requeue_after=None)
+
+    w = World(decide)
+    w.client.seed(SLM_DEPLOYMENTS, slm())
+    w.client.fail("apply", "Service", RefusedError("exceeded quota: services=5"))
+    assert await w.reconcile() == Result(failed=True)
+    assert [call[1] for call in w.written()] == ["Service", "Deployment", "SLMDeployment"]
+    status = w.client.objects["slmdeployments", "chat", "support"]["status"]
+    assert status == {"refused": ["Service: exceeded quota: services=5"]}
+    assert w.outcome("refused") == 1
+
+
+async def test_nothing_is_deleted_while_its_successor_is_refused() -> None:
+    old = child("Deployment", "old")
+    w = world(SERVICE)
+    uid = w.client.seed(DEPLOYMENTS, old)["metadata"]["uid"]
+    plan = Plan(apply=(SERVICE,), delete=(Ref("apps/v1", "Deployment", "old", uid),), status={})
+    w.decide = lambda _: plan
+    w.client.fail("apply", "Service", RefusedError("no"))
+    await w.reconcile()
+    assert ("deployments", "chat", "old") in w.client.objects
+    await w.reconcile()
+    assert ("deployments", "chat", "old") not in w.client.objects
+
+
+async def test_a_child_that_was_replaced_meanwhile_is_not_deleted() -> None:
+    w = world()
+    w.client.seed(DEPLOYMENTS, child("Deployment", "old"))
+    w.decide = lambda _: Plan(delete=(Ref("apps/v1", "Deployment", "old", "uid-of-another"),))
+    assert await w.reconcile() == Result(failed=True)
+    assert ("deployments", "chat", "old") in w.client.objects
+    assert w.outcome("conflict") == 1
+
+
+@pytest.mark.parametrize("verb_kind", [("apply", "Service"), ("apply-status", "SLMDeployment"), ("get", "Service")])
+async def test_a_transient_error_puts_the_key_off_as_long_as_the_server_wishes(verb_kind: tuple[str, str]) -> None:
+    w = world(SERVICE, DEPLOYMENT)
+    w.client.fail(*verb_kind, TransientError("too many requests", 7.0))
+    assert await w.reconcile() == Result(7.0, failed=True)
+    assert w.outcome("transient") == 1
+    if verb_kind[0] != "apply-status":
+        assert ("apply", "Deployment", "support") not in w.client.calls
+
+
+async def test_events_wait_for_the_status_that_they_tell_of() -> None:
+    w = world(events=(Event("Normal", "Accepted", "Reconcile", "fine"),))
+    w.client.fail("apply-status", "SLMDeployment", TransientError("busy"))
+    await w.reconcile()
+    assert w.client.count("apply", "Event") == 0
+    await w.reconcile()
+    assert w.client.count("apply", "Event") == 1
+
+
+async def test_a_bug_in_the_plan_is_told_and_puts_off_only_its_key(caplog: pytest.LogCaptureFixture) -> None:
+    def decide(_: Observed) -> Plan:
+        raise ZeroDivisionError("replicas / 0")
+
+    w = World(decide)
+    w.client.seed(SLM_DEPLOYMENTS, slm())
+    assert await w.reconcile() == Result(failed=True)
+    assert w.outcome("bug") == 1
+    (record,) = [r for r in caplog.records if r.name == "slmfleet.runtime.reconciler"]
+    assert record.__dict__["object"] == {"kind": "SLMDeployment", "namespace": "chat", "name": "support"}
+    assert "replicas / 0" in caplog.text
+
+
+async def test_a_plan_that_never_stops_asking_is_a_bug_and_not_an_endless_loop() -> None:
+    def decide(observed: Observed) -> Plan:
+        return Plan(logs=(LogRequest("p", "engine", previous=True, key=str(len(observed.logs))),))
+
+    w = World(decide)
+    w.client.seed(SLM_DEPLOYMENTS, slm())
+    assert await w.reconcile() == Result(failed=True)
+    assert w.outcome("bug") == 1
+
+
+@pytest.mark.parametrize("deleting", [True, False])
+async def test_a_deleted_fleet_is_left_to_garbage_collection(deleting: bool) -> None:
+    w = world(SERVICE)
+    if deleting:
+        obj = slm()
+        obj["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+        w.client.seed(SLM_DEPLOYMENTS, obj)
+    else:
+        w.client.remove(SLM_DEPLOYMENTS, "chat", "support")
+    assert await w.reconcile() == Result()
+    assert (w.seen, w.written()) == ([], [])
+
+
+async def test_a_fleet_that_is_deleted_during_its_reconcile_is_no_error() -> None:
+    def decide(_: Observed) -> Plan:
+        w.client.remove(SLM_DEPLOYMENTS, "chat", "support")
+        return Plan(status={"ready": "0/1"})
+
+    w = world()
+    w.decide = decide
+    assert await w.reconcile() == Result()
+
+
+async def test_our_own_writes_count_at_once() -> None:
+    w = world(SERVICE)
+    await w.reconcile()
+    assert [obj["kind"] for obj in w.cache.children(KEY)] == ["Service"]
+    stored = w.objects.slms.get(KEY)
+    assert stored is not None
+    assert stored["status"] == {"ready": "0/1"}
+
+
+async def test_a_child_that_the_cache_still_has_though_it_is_gone_is_looked_up_and_made_again() -> None:
+    w = world(DEPLOYMENT)
+    w.client.seed(DEPLOYMENTS, child("Deployment", replicas=7))
+    watching = asyncio.create_task(w.cache.run())
+    await w.cache.synced()
+    await w.objects.sweep()
+    w.client.remove(DEPLOYMENTS, "chat", "support", silently=True)
+    assert await w.reconciler(KEY) == Result(failed=True)
+    assert await w.reconciler(KEY) == Result()
+    assert w.client.objects["deployments", "chat", "support"]["spec"] == {"replicas": 1}
+    watching.cancel()
+    await asyncio.wait([watching])
+
+
+async def test_a_namespace_that_is_gone_is_told_like_a_refusal() -> None:
+    w = world(SERVICE)
+    w.client.fail("apply", "Service", NotFoundError('namespaces "chat" not found'))
+    assert await w.reconcile() == Result(failed=True)
+    assert w.seen[-1].failures[0].message == 'namespaces "chat" not found'

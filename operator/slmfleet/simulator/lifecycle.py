@@ -41,7 +41,7 @@ def configure_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     form = "(APIServer pid=%(process)d) %(levelname)s %(asctime)s [%(filename)s:%(lineno)d] %(message)s"
     handler.setFormatter(logging.Formatter(form, "%m-%d %H:%M:%S"))
-    LOG.addHandler(handler)
+    LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)
 
 

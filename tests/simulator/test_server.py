@@ -1,0 +1,153 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from slmfleet.simulator import texts
+from slmfleet.simulator.faults import Faults
+from slmfleet.simulator.server import Server, application
+
+from .building import config, engine
+
+Client = TestClient[Any, Any]
+PROMPT = {"model": "tiny", "prompt": "hello", "max_tokens": 3}
+
+
+@asynccontextmanager
+async def serving(*argv: str, keys: tuple[str, ...] = (), faults: Faults | None = None) -> AsyncIterator[Client]:
+    made = engine(faults or Faults(slow_factor=0.0))
+    made_config = config("--served-model-name", "tiny", "alias", *argv)
+    server = Server(made_config, made, "0.32.0", keys, 64, lambda: None)
+    task = asyncio.create_task(made.run())
+    try:
+        async with TestClient(TestServer(application(server))) as client:
+            yield client
+    finally:
+        task.cancel()
+
+
+async def post(client: Client, path: str, body: object) -> tuple[int, Any]:
+    async with client.post(path, json=body) as response:
+        return response.status, await response.json()
+
+
+async def test_the_answer_is_the_prompts_text() -> None:
+    async with serving() as client:
+        _, body = await post(client, "/v1/completions", PROMPT)
+    assert body["choices"][0]["text"] == texts.answer("hello", 3)
+
+
+async def test_a_stream_carries_the_same_text_as_the_whole_answer() -> None:
+    async with serving() as client, client.post("/v1/completions", json=PROMPT | {"stream": True}) as response:
+        lines = [line for line in (await response.text()).splitlines() if line]
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == texts.answer("hello", 3)
+    assert lines[-1] == "data: [DONE]"
+
+
+async def test_an_unbounded_chat_answer_stops_by_itself() -> None:
+    async with serving() as client:
+        _, body = await post(client, "/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]})
+    assert (body["choices"][0]["finish_reason"], body["usage"]["completion_tokens"]) == ("stop", 64)
+
+
+async def test_more_than_one_choice_is_refused_clearly() -> None:
+    async with serving() as client:
+        status, body = await post(client, "/v1/completions", PROMPT | {"n": 2})
+    assert (status, body["error"]["message"]) == (400, "the simulator answers with one choice: n must be 1")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"), [(None, 401), ("Bearer wrong", 401), ("Basic secret", 401), ("Bearer secret", 200)]
+)
+async def test_the_key_guards_v1(header: str | None, status: int) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    async with serving(keys=("other", "secret")) as client, client.get("/v1/models", headers=headers) as response:
+        assert response.status == status
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/version", "/ping", "/load"])
+async def test_what_is_not_below_v1_needs_no_key(path: str) -> None:
+    async with serving(keys=("secret",)) as client, client.get(path) as response:
+        assert response.status == 200
+
+
+async def test_a_full_queue_answers_503_and_counts_it() -> None:
+    async with serving("--max-num-queued-reqs", "1", faults=Faults(stall=True)) as client:
+        first = asyncio.create_task(post(client, "/v1/completions", PROMPT))
+        waiting = 'vllm:num_requests_waiting{engine="0",model_name="tiny"} 1.0'
+        while waiting not in await (await client.get("/metrics")).text():
+            pass
+        status, body = await post(client, "/v1/completions", PROMPT)
+        page = await (await client.get("/metrics")).text()
+        first.cancel()
+    assert (status, body["error"]["type"]) == (503, "Service Unavailable")
+    assert 'admission_rejections_total{model_name="tiny",reason="max_num_queued_reqs"} 1.0' in page
+
+
+async def test_tokenize_counts_as_usage_does() -> None:
+    async with serving() as client:
+        _, counted = await post(client, "/tokenize", {"prompt": "hello world"})
+        _, answered = await post(client, "/v1/completions", PROMPT | {"prompt": "hello world"})
+    assert counted["count"] == answered["usage"]["prompt_tokens"] == 3
+
+
+FAULTS = [
+    # fault, path -> status
+    ({"health": "unavailable"}, "/health", 503),
+    ({"metrics": "error"}, "/metrics", 500),
+    ({"metrics": "missing"}, "/metrics", 200),
+    ({"health": "unavailable"}, "/metrics", 200),
+]
+
+
+@pytest.mark.parametrize(("fault", "path", "status"), FAULTS)
+async def test_a_fault_set_at_run_time_breaks_its_route_alone(fault: dict[str, Any], path: str, status: int) -> None:
+    async with serving() as client:
+        assert (await post(client, "/sim/fault", fault))[0] == 200
+        async with client.get(path) as response:
+            assert response.status == status
+
+
+async def test_missing_metrics_are_an_empty_page() -> None:
+    async with serving(faults=Faults(metrics="missing")) as client, client.get("/metrics") as response:
+        assert await response.read() == b""
+
+
+async def test_a_hanging_health_check_never_answers() -> None:
+    async with serving(faults=Faults(health="hang")) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.get("/health"), 0.05)
+
+
+async def test_an_error_fault_answers_every_request_with_its_status() -> None:
+    async with serving(faults=Faults(error_status=502)) as client:
+        assert (await post(client, "/v1/completions", PROMPT))[0] == 502
+
+
+async def test_an_unknown_fault_is_400_and_says_which_there_are() -> None:
+    async with serving() as client:
+        status, body = await post(client, "/sim/fault", {"nope": 1})
+    assert status == 400
+    assert "known are crash" in body["error"]
+
+
+async def test_the_faults_can_be_read() -> None:
+    async with serving(faults=Faults(slow_factor=2.0)) as client, client.get("/sim/fault") as response:
+        assert (await response.json())["slow_factor"] == 2.0
+
+
+async def test_a_dead_engine_is_unhealthy_and_fails_requests_with_vllms_words() -> None:
+    made = engine()
+    server = Server(config("--served-model-name", "tiny"), made, "0.32.0", (), 64, lambda: None)
+    made.die()
+    async with TestClient(TestServer(application(server))) as client:
+        status, body = await post(client, "/v1/completions", PROMPT)
+        async with client.get("/health") as response:
+            assert response.status == 503
+    assert status == 500
+    assert body["error"]["message"].startswith("EngineCore encountered an issue.")

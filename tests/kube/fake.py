@@ -154,6 +154,14 @@ class FakeClient(Client):
         self._applied[where, manager] = copy.deepcopy(manifest)
         return copy.deepcopy(existing if merged == existing else self._store(resource, merged))
 
+    async def merge(self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str) -> Manifest:
+        await self._request("merge", resource, manifest["metadata"]["name"])
+        merged = copy.deepcopy(self._find(resource, namespace, manifest["metadata"]["name"]))
+        if merged["metadata"]["uid"] != manifest["metadata"]["uid"]:
+            raise ConflictError("uid mismatch")
+        _merge(merged, copy.deepcopy(manifest))
+        return copy.deepcopy(self._store(resource, merged))
+
     async def create(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
         await self._request("create", resource, manifest["metadata"]["name"])
         if (resource.plural, namespace, manifest["metadata"]["name"]) in self.objects:

@@ -1,7 +1,7 @@
 import pytest
 
 from slmfleet.kube.apply import MANAGER, Applier, drifted
-from slmfleet.kube.errors import ConflictError, NotLeaderError
+from slmfleet.kube.errors import ConflictError, NotLeaderError, RefusedError
 from slmfleet.kube.resources import SERVICES, Manifest
 
 from .fake import FakeClient
@@ -80,6 +80,37 @@ async def test_a_field_that_somebody_changed_is_set_back() -> None:
     written = await writer.apply(OWNER, service(port=80), live)
     assert written is not None
     assert written["spec"] == {"port": 80}
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_what_somebody_put_into_a_list_of_ours_goes_even_if_an_apply_leaves_it(
+    monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    client = FakeClient()
+    writer = applier(client)
+    await writer.apply(OWNER, service(ports=[80]), None)
+    live = client.seed(SERVICES, service(ports=[81]))
+
+    async def merging_lists_by_key(*args: object, **kwargs: object) -> Manifest:
+        if refused:
+            raise RefusedError("spec.ports[1].name: Duplicate value")
+        return live
+
+    monkeypatch.setattr(client, "apply", merging_lists_by_key)
+    written = await writer.apply(OWNER, service(ports=[80]), live)
+    assert written is not None
+    assert written["spec"] == {"ports": [80]}
+    assert await writer.apply(OWNER, service(ports=[80]), written) is None
+
+
+async def test_a_manifest_that_is_refused_for_itself_is_not_tried_in_another_way() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    live = await writer.apply(OWNER, service(ports=[80]), None)
+    client.fail("apply", "Service", RefusedError("a quota"))
+    with pytest.raises(RefusedError):
+        await applier(client).apply(OWNER, service(ports=[80]), live)
+    assert client.count("merge", "Service") == 0
 
 
 async def test_a_field_that_is_no_longer_desired_is_removed() -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from .client import Client
-from .errors import NotFoundError
+from .errors import NotFoundError, RefusedError
 from .resources import Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
@@ -82,8 +82,18 @@ class Applier:
         resource = resource_of(manifest["apiVersion"], manifest["kind"])
         precondition = {"uid": uid_of(live)} if live is not None else {}
         body = manifest | {"metadata": manifest["metadata"] | precondition}
-        # Without force on creation: should somebody else create the name first, the apply fails instead of adopting it.
-        written = await self._client.apply(resource, owner[0], body, manager=MANAGER, force=live is not None)
+        written: Manifest | None = None
+        try:
+            # Without force on creation: should somebody else create the name first, the apply fails and adopts nothing.
+            written = await self._client.apply(resource, owner[0], body, manager=MANAGER, force=live is not None)
+        except RefusedError:
+            if live is None or not drifted(manifest, live):
+                raise
+        if written is None or drifted(manifest, written):
+            # An apply merges lists by key: what somebody else put into one stays, and may make the whole invalid (two
+            # ports of one name). A merge patch replaces every list that we set.
+            self._fence()
+            written = await self._client.merge(resource, owner[0], body, manager=MANAGER)
         applied[identity] = (uid_of(written), content)
         return written
 

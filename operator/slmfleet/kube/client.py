@@ -19,6 +19,7 @@ _TIMEOUT: Final = 30.0
 # The server sends a bookmark about once a minute: longer silence means that the connection is dead.
 _SILENCE: Final = 90.0
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _UNAVAILABLE: Final = {401, 408, 429, 502, 503, 504}
 
 Query = list[tuple[str, str]]
@@ -103,6 +104,11 @@ class Client:
         query = [("fieldManager", manager), ("force", "true" if force else "false")]
         verb = f"apply-{subresource}" if subresource else "apply"
         return await self._write(resource, verb, "PATCH", path, query, manifest, media=_APPLY)
+
+    async def merge(self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str) -> Manifest:
+        """JSON merge patch, which replaces lists as a whole; a `metadata.uid` in it is a precondition as in apply."""
+        path = resource.path(namespace, manifest["metadata"]["name"])
+        return await self._write(resource, "merge", "PATCH", path, [("fieldManager", manager)], manifest, media=_MERGE)
 
     async def create(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
         """Create an object; ConflictError when the name is taken. `within` in seconds."""

@@ -16,7 +16,7 @@ from .reach import reach
 from .waiting import eventually
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 class Condition(NamedTuple):

@@ -14,6 +14,7 @@ spec:
     version: 0.32.0
     image: $engine
     maxModelLen: 4096
+    extraArgs: [--enforce-eager]
   accelerator:
     class: cpu
   drain:
@@ -26,10 +27,10 @@ spec:
       - {name: VLLM_CPU_KVCACHE_SPACE, value: "1"}
 """
 # The model pretends to know four million positions; the KV cache of 1 GiB holds one million tokens.
-LONG_CONTEXT = """
-    maxModelLen: 2097152
-    extraArgs: [--hf-overrides, '{"max_position_embeddings": 4194304}']
-"""
+LONG_CONTEXT = {
+    "maxModelLen: 4096": "maxModelLen: 2097152",
+    "[--enforce-eager]": """[--enforce-eager, --hf-overrides, '{"max_position_embeddings": 4194304}']""",
+}
 
 
 def test_a_context_longer_than_the_model_knows_is_told_in_the_engines_words(chat: Namespace) -> None:
@@ -46,7 +47,10 @@ def test_a_context_longer_than_the_model_knows_is_told_in_the_engines_words(chat
 
 
 def test_a_kv_cache_too_small_for_one_request_is_told_in_the_engines_words(chat: Namespace) -> None:
-    chat.apply(MANIFEST.replace("    maxModelLen: 4096\n", LONG_CONTEXT.lstrip("\n")))
+    manifest = MANIFEST
+    for short, long in LONG_CONTEXT.items():
+        manifest = manifest.replace(short, long)
+    chat.apply(manifest)
 
     crash = chat.becomes("support", "Available", "CrashLoop", within=240)
 

@@ -14,6 +14,7 @@ spec:
     version: 0.32.0
     image: $engine
     maxModelLen: 1024
+    extraArgs: [--enforce-eager]
   accelerator:
     class: cpu
   drain:

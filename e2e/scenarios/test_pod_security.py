@@ -32,7 +32,7 @@ spec:
   pod:
     labels: {team: helpdesk}
     resources:
-      requests: {cpu: 100m, memory: 128Mi}
+      requests: {cpu: 50m, memory: 128Mi}
     volumes:
       - {name: scratch, mountPath: /scratch, readOnly: false, emptyDir: {}}
 """

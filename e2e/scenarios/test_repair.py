@@ -22,7 +22,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 100m, memory: 128Mi}
+      requests: {cpu: 50m, memory: 128Mi}
 """
 REPAIR_SECONDS = 5
 
@@ -36,6 +36,10 @@ def test_a_deleted_or_edited_child_is_repaired(chat: Namespace) -> None:
     _comes_back(chat, "deployment", _replicas, lambda: _scale_deployment(chat))
     arguments = "/spec/template/spec/containers/0/args"
     _comes_back(chat, "deployment", _arguments, lambda: _patch(chat, "deployment", arguments, '["--model", "other"]'))
+
+    variable = '{"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}'
+    environment = "/spec/template/spec/containers/0/env/-"
+    _comes_back(chat, "deployment", _environment, lambda: _patch(chat, "deployment", environment, variable, "add"))
 
     for kind in ("poddisruptionbudget", "service", "serviceaccount", "deployment"):
         _is_made_again(chat, kind)
@@ -66,10 +70,9 @@ def _is_made_again(chat: Namespace, kind: str) -> None:
     )
 
 
-def _patch(chat: Namespace, kind: str, path: str, value: str) -> None:
-    chat.kubectl(
-        "patch", kind, "support", "--type=json", "-p", f'[{{"op": "replace", "path": "{path}", "value": {value}}}]'
-    )
+def _patch(chat: Namespace, kind: str, path: str, value: str, operation: str = "replace") -> None:
+    patch = f'[{{"op": "{operation}", "path": "{path}", "value": {value}}}]'
+    chat.kubectl("patch", kind, "support", "--type=json", "-p", patch)
 
 
 def _scale_deployment(chat: Namespace) -> None:
@@ -90,3 +93,7 @@ def _replicas(deployment: Object) -> object:
 
 def _arguments(deployment: Object) -> object:
     return deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def _environment(deployment: Object) -> object:
+    return deployment["spec"]["template"]["spec"]["containers"][0]["env"]

@@ -22,7 +22,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 100m, memory: 128Mi}
+      requests: {cpu: 50m, memory: 128Mi}
 """
 GITOPS = ("--server-side", "--field-manager=argocd-controller")
 
@@ -33,8 +33,7 @@ def test_kubectl_scale_and_apply_set_the_replicas(chat: Namespace) -> None:
     assert _scale(chat) == {"spec": 1, "status": 1, "selector": "slmfleet.dev/deployment=support"}
 
     chat.kubectl("scale", "slm", "support", "--replicas=3")
-    chat.becomes("support", "Ready", "Scaling", within=10)
-    chat.becomes_ready("support", within=60)
+    chat.becomes_ready("support")
     assert _scale(chat) == {"spec": 3, "status": 3, "selector": "slmfleet.dev/deployment=support"}
     assert len(chat.pods("support")) == 3
     counted = chat.kubectl("get", "pods", "-l", _scale(chat)["selector"], "-o", "name").split()
@@ -48,7 +47,7 @@ def test_kubectl_scale_and_apply_set_the_replicas(chat: Namespace) -> None:
     assert chat.pods("support") == []
 
     chat.apply(MANIFEST.replace("spec:\n  model:", "spec:\n  replicas: 2\n  model:"))
-    chat.becomes_ready("support", within=60)
+    chat.becomes_ready("support")
     assert _scale(chat) == {"spec": 2, "status": 2, "selector": "slmfleet.dev/deployment=support"}
 
 
@@ -56,8 +55,7 @@ def test_a_gitops_tool_that_does_not_set_replicas_keeps_the_scaled_value(chat: N
     chat.apply(MANIFEST, *GITOPS)
     chat.becomes_ready("support")
     chat.kubectl("scale", "slm", "support", "--replicas=2")
-    chat.becomes("support", "Ready", "Scaling", within=10)
-    before = chat.becomes_ready("support", within=60)
+    before = chat.becomes_ready("support")
     generation = chat.get("slm", "support")["metadata"]["generation"]
 
     chat.apply(MANIFEST, *GITOPS)
@@ -66,8 +64,7 @@ def test_a_gitops_tool_that_does_not_set_replicas_keeps_the_scaled_value(chat: N
 
     # A synced change of something else keeps them, too; the tool owns neither replicas nor anything in status.
     chat.apply(MANIFEST.replace("timeout: 5s", "timeout: 4s"), *GITOPS)
-    chat.becomes("support", "Progressing", "RollingOut", within=10)
-    assert chat.becomes_ready("support", within=60) == before
+    assert chat.becomes_ready("support") == before
     assert chat.get("slm", "support")["spec"]["replicas"] == 2
     assert len(chat.pods("support")) == 2
 
@@ -76,4 +73,4 @@ def _scale(chat: Namespace) -> dict[str, Any]:
     path = f"/apis/slmfleet.dev/v1alpha1/namespaces/{chat.name}/slmdeployments/support/scale"
     scale = json.loads(chat.kubectl("get", "--raw", path))
     status = scale["status"]
-    return {"spec": scale["spec"]["replicas"], "status": status["replicas"], "selector": status["selector"]}
+    return {"spec": scale["spec"].get("replicas", 0), "status": status["replicas"], "selector": status["selector"]}

@@ -38,7 +38,7 @@ spec:
     timeout: 5s
   pod:
     resources:
-      requests: {cpu: 100m, memory: 128Mi}
+      requests: {cpu: 50m, memory: 128Mi}
 """
 
 

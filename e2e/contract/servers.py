@@ -128,23 +128,31 @@ class Running:
         """GET."""
         return self._call("GET", path, None)
 
-    def post(self, path: str, body: object) -> Answer:
-        """POST JSON, or bytes as they are."""
-        return self._call("POST", path, body if isinstance(body, bytes) else json.dumps(body).encode())
+    def post(self, path: str, body: object, *, seconds: float = 60.0) -> Answer:
+        """POST JSON, or bytes as they are; raises TimeoutError after `seconds` without an answer."""
+        return self._call("POST", path, body if isinstance(body, bytes) else json.dumps(body).encode(), seconds)
 
-    def _call(self, method: str, path: str, body: bytes | None) -> Answer:
+    @contextmanager
+    def streaming(self, path: str, body: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
+        """An answer that has begun: the engine works on the request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", path, json.dumps(body | {"stream": True}).encode(), headers)
+            response = connection.getresponse()
+            response.readline()
+            yield response
+        finally:
+            connection.close()
+
+    def _call(self, method: str, path: str, body: bytes | None, seconds: float = 60.0) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
             return Answer(response.status, response.headers.get("Content-Type", ""), response.read())
         finally:
             connection.close()
-
-    def terminate(self) -> int:
-        """SIGTERM; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
 
 
 @contextmanager

@@ -124,5 +124,5 @@ def _waiting(pods: Iterable[PodFacts], reasons: Iterable[str]) -> Iterable[PodFa
 
 
 def _bounded(text: str) -> str:
-    clean = " ".join(redact(text).split())
+    clean = " ".join(redact(text[: 4 * MAX_MESSAGE]).split())
     return clean if len(clean) <= MAX_MESSAGE else clean[: MAX_MESSAGE - 1] + "…"

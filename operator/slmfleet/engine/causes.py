@@ -11,7 +11,10 @@ from typing import Final
 
 from .redact import redact
 
-MAX_MESSAGE = 600
+MAX_MESSAGE: Final = 600
+MAX_LOG: Final = 65_536
+MAX_LINE: Final = 2_000
+"""A log comes from the outside: bounded, because patterns take longer than in proportion on a line without an end."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ _RANKED: Final = (
     ),
     _row(
         r"(?:RepositoryNotFoundError|Repository Not Found"
-        r"|[^\s:]+ is not a local folder and is not a valid model identifier)"
+        r"|(?<!\S)\S+ is not a local folder and is not a valid model identifier)"
         r"[^\n]*",
         "correct spec.model.uri, or name a hub token in spec.model.secretRef if the model is private",
     ),
@@ -71,9 +74,13 @@ _RANKED: Final = (
         r"(?:Incorrect path_or_model_id|Repo id must be in the form|Invalid repository ID or local directory)[^\n]*",
         "there is no model at the path: check spec.model.uri and what the volume or the image holds",
     ),
-    _row(r"[^\n]*?No space left on device[^\n]*", "enlarge spec.model.cache, or the node's ephemeral storage"),
     _row(
-        r"[^\n]*?Read-only file system: [^\n]*", "the root is read-only: mount an emptyDir there with spec.pod.volumes"
+        r"(?:We couldn't connect to '|Cannot find an appropriate cached snapshot folder)[^\n]*?(?=\. To enable|$)",
+        "the pod cannot reach the hub: allow it, or use a model of a volume (pvc://) or of the image (image://)",
+    ),
+    _row(r"^[^\n]*No space left on device[^\n]*", "enlarge spec.model.cache, or the node's ephemeral storage"),
+    _row(
+        r"^[^\n]*Read-only file system: [^\n]*", "the root is read-only: mount an emptyDir there with spec.pod.volumes"
     ),
     _row(
         r"(?:torch\.)?(?:cuda\.)?OutOfMemoryError: [^\n]+|CUDA out of memory\.[^\n]*",
@@ -95,6 +102,7 @@ _PYDANTIC = re.compile(r"^\s*Value error, ([^\n]+?)(?: \[type=[^\n]*)?$", re.MUL
 
 def find_cause(log: str) -> Cause | None:
     """The likeliest cause of death in an engine's log, redacted and bounded; None when the log names none."""
+    log = "\n".join(line[:MAX_LINE] for line in log[-MAX_LOG:].splitlines())
     for pattern, hint in _RANKED:
         if match := pattern.search(log):
             return Cause(_clean(match.group(0)), hint)

@@ -6,8 +6,8 @@ from typing import Final
 _MASK: Final = "[redacted]"
 
 _NAME: Final = (
-    r"(?:[\w-]*(?:api[_-]?key|access[_-]?key|secret|passw(?:or)?d|credential|(?:hf|hub|auth|access|api|session)[_-]?token)"
-    r"[\w-]*|\btoken)"
+    r"(?:(?:api[_-]?key|access[_-]?key|secret|passw(?:or)?d|credential|(?:hf|hub|auth|access|api|session)[_-]?token)"
+    r"[\w-]{0,40}|\btoken)"
 )
 _VALUE: Final = r"\"(?!\[redacted)[^\"\n]+\"|'(?!\[redacted)[^'\n]+'|(?!None\b|null\b|\[redacted)[^\s\"',;)\]}]{4,}"
 
@@ -18,13 +18,13 @@ _PATTERNS: Final = (
     re.compile(r"\bgh[pousr]_[A-Za-z0-9]{16,}"),
     re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{8,}"),
     re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}"),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,1024}\.[A-Za-z0-9_-]{1,1024}\.[A-Za-z0-9_-]*"),
     # A name that says secret, then its value: api_key=x, "password": "x", --api-key x. Counts of tokens are no secrets.
-    re.compile(rf"(?i)({_NAME}[\"']?\s*[=:]\s*)({_VALUE})"),
-    re.compile(rf"(?i)(--{_NAME}\s+)({_VALUE})"),
+    re.compile(rf"(?i)({_NAME}[\"']?\s{{0,4}}[=:]\s{{0,4}})({_VALUE})"),
+    re.compile(rf"(?i)(--[\w-]{{0,40}}{_NAME}\s{{1,4}})({_VALUE})"),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})"),
     # user:password@ in an address.
-    re.compile(r"(\w+://[^\s:/@]+:)([^\s/@]+)(?=@)"),
+    re.compile(r"(://[^\s:/@]{1,256}:)([^\s/@]{1,1024})(?=@)"),
 )
 
 

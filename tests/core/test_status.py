@@ -299,6 +299,13 @@ def test_events_tell_what_changed_and_no_more() -> None:
     ]
 
 
+def test_what_keeps_one_replica_of_two_from_being_ready_is_worth_an_event() -> None:
+    broken = pod("support-2", container={"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}})
+    before = decide(applied(slm(replicas=2), pod(ready=True), **counts(2, 1)))
+    after = decide(applied(slm(replicas=2) | {"status": before.status}, pod(ready=True), broken, **counts(2, 1)))
+    assert [(e.type, e.action, e.reason) for e in after.events] == [("Warning", "Ready", "ImagePull")]
+
+
 def test_a_deadline_that_passed_is_reported_with_the_deployments_words() -> None:
     late = {
         "type": "Progressing",

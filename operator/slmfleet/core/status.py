@@ -79,13 +79,14 @@ def rejected_status(
 def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
     """An event for each condition whose status or reason changed and that says something of its own.
 
-    A False Ready repeats another condition, and that no pod exists yet is over before anybody reads it.
+    A Ready that repeats another condition does not, and that no pod exists yet is over before anybody reads it.
     """
     before = {c["type"]: (c["status"], c["reason"]) for c in slm.get("status", {}).get("conditions", [])}
     events = []
     for condition in status["conditions"]:
         now = (condition["status"], condition["reason"])
-        repeats = condition["type"] == ConditionType.READY and now[0] == "False"
+        others = {c["reason"] for c in status["conditions"] if c["type"] != condition["type"]}
+        repeats = condition["type"] == ConditionType.READY and now[1] in others
         if before.get(condition["type"]) == now or repeats or now[1] == Reason.NO_READY_REPLICA:
             continue
         normal = now[0] == "True" or now[1] in _QUIET

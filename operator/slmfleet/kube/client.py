@@ -16,8 +16,8 @@ from .resources import PODS, Manifest, Resource
 
 PAGE: Final = 500
 _TIMEOUT: Final = 30.0
-# The server sends a bookmark about once a minute: longer silence means that the connection is dead.
-_SILENCE: Final = 90.0
+# The server sends a bookmark about once a minute, later under load: this much silence means a dead connection.
+_SILENCE: Final = 150.0
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _UNAVAILABLE: Final = {401, 408, 429, 502, 503, 504}

@@ -9,7 +9,7 @@ from slmfleet.kube.queue import WorkQueue
 # Every call to the API server times out after 30 s, and one reconcile makes about a dozen.
 WAIT_LIMIT: Final = 300.0
 RUN_LIMIT: Final = 600.0
-# A watch hears at least a bookmark a minute, and its own time limit ends a deaf connection after 90 s.
+# A watch hears at least a bookmark a minute, and its own time limit ends a deaf connection after 150 s.
 SILENCE_LIMIT: Final = 300.0
 
 Check = Callable[[], Iterable[str]]

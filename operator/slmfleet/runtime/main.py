@@ -30,8 +30,11 @@ def main() -> int:
     log.setup(settings.log_level, settings.log_format)
     try:
         return asyncio.run(_run(settings))
-    except (KubeError, OSError) as error:
+    except KubeError as error:
         logger.error("cannot start: %s", error)  # noqa: TRY400 - the trace says less than the message
+        return 2
+    except OSError as error:
+        logger.error("cannot serve on SLMFLEET_PORT=%d: %s", settings.port, error)  # noqa: TRY400 - as above
         return 2
 
 

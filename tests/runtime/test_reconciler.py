@@ -1,101 +1,16 @@
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from random import Random
 
 import pytest
 
-from slmfleet.core.types import Config, Event, LogRequest, Manifest, Observed, Plan, Ref
-from slmfleet.kube.apply import Applier
-from slmfleet.kube.cache import Cache, Selection
+from slmfleet.core.types import Event, LogRequest, Observed, Plan, Ref
 from slmfleet.kube.errors import NotFoundError, RefusedError, TransientError
-from slmfleet.kube.events import Recorder
-from slmfleet.kube.logs import Logs
 from slmfleet.kube.queue import Result
-from slmfleet.kube.resources import CHILDREN, DEPLOYMENTS, PODS, SERVICES, Key
-from slmfleet.kube.status import StatusWriter
-from slmfleet.metrics.registry import Metrics
-from slmfleet.runtime.objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS, Objects
-from slmfleet.runtime.reconciler import Access, Reconciler
-from tests.kube.fake import FakeClient
+from slmfleet.kube.resources import DEPLOYMENTS, PODS, SERVICES
+from slmfleet.runtime.objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS
+
+from .world import DEPLOYMENT, KEY, SERVICE, World, child, slm, world
 
 pytestmark = pytest.mark.looptime
-
-KEY = ("chat", "support")
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-LABELS = {"app.kubernetes.io/managed-by": "slmfleet", "slmfleet.dev/deployment": "support"}
-
-Planner = Callable[[Observed], Plan]
-
-
-def slm(**spec: object) -> Manifest:
-    return {"metadata": {"name": "support", "namespace": "chat"}, "spec": {"accelerator": {"class": "l4"}, **spec}}
-
-
-def child(kind: str, name: str = "support", **spec: object) -> Manifest:
-    version = {"Service": "v1", "ServiceAccount": "v1"}.get(kind, "apps/v1")
-    metadata = {"name": name, "namespace": "chat", "labels": dict(LABELS)}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
-
-
-SERVICE, DEPLOYMENT = child("Service", port=80), child("Deployment", replicas=1)
-
-
-@dataclass
-class World:
-    """A cluster with one SLMDeployment, and a reconciler whose decisions the test makes."""
-
-    decide: Planner
-    client: FakeClient = field(default_factory=FakeClient)
-    seen: list[Observed] = field(default_factory=list)
-    metrics: Metrics = field(default_factory=lambda: Metrics("test"))
-    woken: list[Key] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        selection = Selection("app.kubernetes.io/managed-by=slmfleet", "slmfleet.dev/deployment")
-        self.cache = Cache(self.client, CHILDREN, selection, on_change=self.woken.append, rng=Random(1), sweep=600)
-        self.objects = Objects(self.client, (), on_change=lambda _: None, rng=Random(1))
-        access = Access(
-            client=self.client,
-            cache=self.cache,
-            applier=Applier(self.client, lambda: None),
-            status=StatusWriter(self.client, lambda: None),
-            recorder=Recorder(self.client, lambda: None, "slmfleet-0", lambda: NOW),
-            logs=Logs(self.client),
-        )
-        config = Config("test", {})
-        self.reconciler = Reconciler(self._plan, config, access, self.objects, self.metrics, lambda: NOW)
-
-    def _plan(self, observed: Observed, config: Config, now: datetime) -> Plan:
-        assert now == NOW
-        self.seen.append(observed)
-        return self.decide(observed)
-
-    async def reconcile(self) -> Result:
-        """One reconcile with caches that are up to date."""
-        watching = asyncio.create_task(self.cache.run())
-        await self.cache.synced()
-        await self.objects.sweep()
-        await asyncio.sleep(0.1)
-        self.client.calls.clear()
-        result = await self.reconciler(KEY)
-        watching.cancel()
-        await asyncio.wait([watching])
-        return result
-
-    def written(self) -> list[tuple[str, str, str]]:
-        """The writes in order."""
-        return [call for call in self.client.calls if call[0] not in ("get", "list", "watch", "log")]
-
-    def outcome(self, result: str) -> float | None:
-        return self.metrics.registry.get_sample_value("slmfleet_reconcile_total", {"result": result})
-
-
-def world(*applies: Manifest, **plan: object) -> World:
-    made = World(lambda _: Plan(apply=applies, status={"ready": "0/1"}, **plan))  # type: ignore[arg-type]
-    made.client.seed(SLM_DEPLOYMENTS, slm())
-    return made
 
 
 async def test_children_are_applied_in_order_then_the_status_then_the_events() -> None:

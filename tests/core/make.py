@@ -37,7 +37,7 @@ def stored(manifest: Manifest, **status: Any) -> Manifest:
 
 
 def applied(
-    obj: Manifest, *pods: Manifest, config: Config = CONFIG, logs: dict[str, str] | None = None, **status: Any
+    obj: Manifest, *pods: Manifest, config: Config = CONFIG, answers: dict[str, str] | None = None, **status: Any
 ) -> Observed:
     """What is observed once everything planned for `obj` is stored; `status` is the Deployment's."""
     wanted = decide(Observed(obj), config).apply
@@ -45,7 +45,7 @@ def applied(
         Ref.of(m): stored(m, **({"observedGeneration": 1} | status if m["kind"] == "Deployment" else {}))
         for m in wanted
     }
-    return Observed(obj, children=children, pods=pods, logs=logs or {})
+    return Observed(obj, children=children, pods=pods, answers=answers or {})
 
 
 def counts(total: int, ready: int, updated: int | None = None) -> dict[str, Any]:

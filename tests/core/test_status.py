@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from slmfleet.core.plan import plan
-from slmfleet.core.types import Observed, Ref, WriteFailure
+from slmfleet.core.types import LogRequest, Observed, PodEventsRequest, Ref, WriteFailure
 
 from .make import CONFIG, NOW, applied, condition, counts, decide, pod, slm, stored, terminated
 
@@ -153,7 +153,7 @@ def test_a_replica_that_is_not_ready_says_why(
 
 
 def test_a_crash_is_explained_by_the_engines_own_log() -> None:
-    p = decide(applied(slm(), pod(container=terminated(1)), logs={"c1": MAX_LEN_LOG}, **counts(1, 0)))
+    p = decide(applied(slm(), pod(container=terminated(1)), answers={"c1": MAX_LEN_LOG}, **counts(1, 0)))
     assert condition(p, "Available")[1:] == (
         "CrashLoop",
         "pod support-1: the engine exited with 1: User-specified max_model_len (4096) is greater than the derived "
@@ -165,12 +165,42 @@ def test_a_crash_is_explained_by_the_engines_own_log() -> None:
 @pytest.mark.parametrize("previous", [True, False])
 def test_the_log_of_a_dead_engine_is_asked_for(previous: bool) -> None:
     p = decide(applied(slm(), pod(container=terminated(1, previous=previous)), **counts(1, 0)))
-    assert [(r.pod, r.container, r.previous, r.key) for r in p.logs] == [("support-1", "engine", previous, "c1")]
+    assert [(r.pod, r.container, r.previous, r.key) for r in p.inquiries if isinstance(r, LogRequest)] == [
+        ("support-1", "engine", previous, "c1")
+    ]
+
+
+def setting_up(seconds: int) -> dict[str, Any]:
+    since = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since}
+    return pod(container={"state": {"waiting": {"reason": "ContainerCreating"}}}, conditions=[scheduled])
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(19, []), (20, ["1"]), (39, ["1"]), (40, ["2"])])
+def test_a_pod_that_is_not_set_up_in_time_is_asked_about_again_and_again(seconds: int, asked: list[str]) -> None:
+    p = decide(applied(slm(), setting_up(seconds), **counts(1, 0)))
+    assert p.inquiries == tuple(PodEventsRequest("support-1-uid", f"support-1-uid/events/{n}") for n in asked)
+    assert p.requeue_after == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ('FailedMount: MountVolume.SetUp failed for volume "extra-ca" : configmap "ca" not found', "VolumeNotReady"),
+        ("FailedCreatePodSandBox: no IP addresses available", "PodSetupFailed"),
+        ("", "Starting"),
+    ],
+)
+def test_a_pod_that_cannot_be_set_up_is_explained_by_the_kubelets_warning(words: str, reason: str) -> None:
+    p = decide(applied(slm(), setting_up(30), answers={"support-1-uid/events/1": words}, **counts(1, 0)))
+    status, said, message = condition(p, "Available")
+    assert (status, said) == ("False", reason)
+    assert not words or message == f"pod support-1: {words}"
 
 
 def test_an_engine_that_recovered_needs_no_log_and_is_no_problem() -> None:
     p = decide(applied(slm(), pod(ready=True, container=terminated(1)), **counts(1, 1)))
-    assert p.logs == ()
+    assert p.inquiries == ()
     assert condition(p, "Ready")[0] == "True"
 
 

@@ -94,13 +94,14 @@ class FakeClient(Client):
         return copy.deepcopy(self._find(resource, namespace, name))
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", page: int = 500
+        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "", page: int = 500
     ) -> tuple[list[Manifest], str]:
         await self._request("list", resource, "")
         items = [
             copy.deepcopy(obj)
             for (plural, place, _), obj in self.objects.items()
             if plural == resource.plural and namespace in (None, place) and _selected(obj, _labels(labels))
+            if all(_field(obj, path) == value for path, value in _labels(fields).items())
         ]
         return items, str(self._version)
 
@@ -257,3 +258,10 @@ def _prune(into: dict[str, Any], last: dict[str, Any], new: dict[str, Any]) -> N
             _prune(into[key], value, new[key])
         elif key not in new:
             into.pop(key, None)
+
+
+def _field(obj: Manifest, path: str) -> object:
+    value: object = obj
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

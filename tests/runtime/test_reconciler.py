@@ -76,20 +76,20 @@ async def test_wanted_logs_are_fetched_before_anything_is_decided() -> None:
     request = LogRequest("support-1", "engine", previous=True, key="uid/3")
 
     def decide(observed: Observed) -> Plan:
-        return Plan(status={"cause": observed.logs.get("uid/3", "?")}, logs=(request,))
+        return Plan(status={"cause": observed.answers.get("uid/3", "?")}, inquiries=(request,))
 
     w = World(decide)
     w.client.seed(SLM_DEPLOYMENTS, slm())
     w.client.logs["support-1", True] = b"CUDA out of memory"
     await w.reconcile()
-    assert [observed.logs for observed in w.seen] == [{}, {"uid/3": "CUDA out of memory"}]
+    assert [observed.answers for observed in w.seen] == [{}, {"uid/3": "CUDA out of memory"}]
     assert w.client.objects["slmdeployments", "chat", "support"]["status"] == {"cause": "CUDA out of memory"}
 
 
 async def test_a_log_that_does_not_exist_is_empty_and_does_not_hold_anything_up() -> None:
-    w = world(logs=(LogRequest("support-1", "engine", previous=True, key="uid/3"),))
+    w = world(inquiries=(LogRequest("support-1", "engine", previous=True, key="uid/3"),))
     assert await w.reconcile() == Result()
-    assert w.seen[-1].logs == {"uid/3": ""}
+    assert w.seen[-1].answers == {"uid/3": ""}
 
 
 async def test_one_refused_child_does_not_stop_the_others_and_the_status_tells() -> None:
@@ -163,7 +163,7 @@ async def test_a_bug_in_the_plan_is_told_and_puts_off_only_its_key(caplog: pytes
 
 async def test_a_plan_that_never_stops_asking_is_a_bug_and_not_an_endless_loop() -> None:
     def decide(observed: Observed) -> Plan:
-        return Plan(logs=(LogRequest("p", "engine", previous=True, key=str(len(observed.logs))),))
+        return Plan(inquiries=(LogRequest("p", "engine", previous=True, key=str(len(observed.answers))),))
 
     w = World(decide)
     w.client.seed(SLM_DEPLOYMENTS, slm())

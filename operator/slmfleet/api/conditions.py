@@ -38,6 +38,7 @@ class Reason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a password
     CONFIG_MISSING = "ConfigMissing"
     VOLUME_NOT_READY = "VolumeNotReady"
+    POD_SETUP_FAILED = "PodSetupFailed"
     POD_REFUSED = "PodRefused"
     CRASH_LOOP = "CrashLoop"
     POD_ENDED = "PodEnded"

@@ -13,7 +13,7 @@ from slmfleet.api.conditions import Reason
 from .accept import Accepted, accept
 from .build.children import children
 from .names import Names
-from .pods import PodFacts, pod_facts
+from .pods import SETUP_SECONDS, PodFacts, inquiries, pod_facts
 from .problems import Verdict, find_problem
 from .revisions import Revision, expired
 from .status import accepted_status, rejected_status, transitions
@@ -32,7 +32,7 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     revision, desired = children(names, accepted, _revisions(observed, names), config)
     if (conflict := _conflict(names, observed, desired)) is not None:
         return _rejected(observed, conflict, now, requeue_after=RECHECK_SECONDS)
-    pods = _pods(observed)
+    pods = _pods(observed, now)
     if observed.failures:
         status = rejected_status(observed.slm, _refused(observed), _deployment(observed), _problem(observed, pods), now)
     else:
@@ -44,17 +44,19 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
         delete=() if paused else _obsolete(names, observed, desired, revision, accepted),
         status=status,
         events=transitions(observed.slm, status),
-        logs=tuple(request for pod in pods if (request := pod.log_request) is not None),
+        inquiries=inquiries(pods),
+        # A kubelet that waits for a volume changes nothing in the pod: look again.
+        requeue_after=float(SETUP_SECONDS) if any(pod.being_set_up for pod in pods) else None,
     )
 
 
 def _rejected(observed: Observed, verdict: Verdict, now: datetime, requeue_after: float | None = None) -> Plan:
-    pods = _pods(observed)
+    pods = _pods(observed, now)
     status = rejected_status(observed.slm, verdict, _deployment(observed), _problem(observed, pods), now)
     return Plan(
         status=status,
         events=transitions(observed.slm, status),
-        logs=tuple(request for pod in pods if (request := pod.log_request) is not None),
+        inquiries=inquiries(pods),
         requeue_after=requeue_after,
     )
 
@@ -103,9 +105,9 @@ def _deployment(observed: Observed) -> Manifest | None:
     return found if found is not None and names.owns(found) else None
 
 
-def _pods(observed: Observed) -> list[PodFacts]:
-    return sorted((pod_facts(pod) for pod in observed.pods), key=lambda pod: pod.name)
+def _pods(observed: Observed, now: datetime) -> list[PodFacts]:
+    return sorted((pod_facts(pod, now) for pod in observed.pods), key=lambda pod: pod.name)
 
 
 def _problem(observed: Observed, pods: list[PodFacts]) -> Verdict | None:
-    return find_problem(pods, _deployment(observed), observed.logs)
+    return find_problem(pods, _deployment(observed), observed.answers)

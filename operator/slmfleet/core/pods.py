@@ -1,10 +1,15 @@
 """What a pod's status says, in our words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from .names import ENGINE_CONTAINER
-from .types import LogRequest, Manifest
+from .types import Inquiry, LogRequest, Manifest, PodEventsRequest
+
+SETUP_SECONDS: Final = 20
+"""How long a container may be in the making before anybody asks why, and how old an answer may get."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +37,53 @@ class PodFacts:
     unschedulable: str
     waiting_reason: str
     waiting_message: str
-    restarts: int
+    being_set_up: bool
+    """On a node, but volumes, network or image are not there yet."""
     exit: Exit | None
-
-    @property
-    def log_request(self) -> LogRequest | None:
-        """The log that says why the engine died, for a pod that is not serving."""
-        if self.exit is None or self.ready or self.deleting:
-            return None
-        return LogRequest(self.name, ENGINE_CONTAINER, self.exit.previous, self.exit.key)
+    inquiry: Inquiry | None
+    """What would say why it is not serving, where the pod itself does not."""
 
 
-def pod_facts(pod: Manifest) -> PodFacts:
+def inquiries(pods: Iterable[PodFacts]) -> tuple[Inquiry, ...]:
+    """Everything that has to be asked to say why pods are not serving."""
+    return tuple(pod.inquiry for pod in pods if pod.inquiry is not None)
+
+
+def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
     """Read a pod; anything that is absent counts as not yet known."""
     status = pod.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     scheduled = conditions.get("PodScheduled", {})
     container = _engine_status(status)
     waiting = container.get("state", {}).get("waiting", {})
+    metadata = pod["metadata"]
+    ready = conditions.get("Ready", {}).get("status") == "True"
+    ended = _exit(container)
+    setting_up = waiting.get("reason") == "ContainerCreating" and "deletionTimestamp" not in metadata
+    inquiry: Inquiry | None = None
+    if setting_up:
+        inquiry = _why_not_set_up(metadata["uid"], scheduled.get("lastTransitionTime"), now)
+    elif ended is not None and not ready and "deletionTimestamp" not in metadata:
+        inquiry = LogRequest(metadata["name"], ENGINE_CONTAINER, ended.previous, ended.key)
     return PodFacts(
-        name=pod["metadata"]["name"],
-        ready=conditions.get("Ready", {}).get("status") == "True",
-        deleting="deletionTimestamp" in pod["metadata"],
+        name=metadata["name"],
+        ready=ready,
+        deleting="deletionTimestamp" in metadata,
         finished=status.get("phase") in {"Failed", "Succeeded"},
         verdict=": ".join(part for part in (status.get("reason", ""), status.get("message", "")) if part),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
-        restarts=container.get("restartCount", 0),
-        exit=_exit(container),
+        being_set_up=setting_up,
+        exit=ended,
+        inquiry=inquiry,
     )
+
+
+def _why_not_set_up(uid: str, since: str | None, now: datetime) -> PodEventsRequest | None:
+    """Asked again every SETUP_SECONDS, but not while it is as quick as it should be."""
+    age = int((now - datetime.fromisoformat(since)).total_seconds()) // SETUP_SECONDS if since else 0
+    return PodEventsRequest(uid, f"{uid}/events/{age}") if age > 0 else None
 
 
 def _engine_status(status: Manifest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from slmfleet.engine.causes import explain_exit, find_cause
 from slmfleet.engine.redact import redact
 
 from .pods import PodFacts
-from .types import Manifest
+from .types import Manifest, PodEventsRequest
 
 MAX_MESSAGE = 1024
 _IMAGE_REASONS = frozenset(
@@ -38,11 +38,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the checks look at: the pods that should serve, the Deployment, and the logs of the dead."""
+    """What the checks look at: the pods that should serve, the Deployment, and the answers to inquiries."""
 
     pods: tuple[PodFacts, ...]
     deployment: Manifest | None
-    logs: Mapping[str, str]
+    answers: Mapping[str, str]
 
 
 Check = Callable[[Situation], Verdict | None]
@@ -83,11 +83,21 @@ def configuration(s: Situation) -> Verdict | None:
     return None
 
 
+def setup(s: Situation) -> Verdict | None:
+    """The kubelet cannot prepare the pod: a volume, its network. Only its events say so."""
+    for pod in s.pods:
+        if isinstance(pod.inquiry, PodEventsRequest) and (words := s.answers.get(pod.inquiry.key)):
+            volume = words.startswith(("FailedMount", "FailedAttachVolume", "FailedMapVolume"))
+            reason = Reason.VOLUME_NOT_READY if volume else Reason.POD_SETUP_FAILED
+            return Verdict(reason, _bounded(f"pod {pod.name}: {words}"))
+    return None
+
+
 def crash_loop(s: Situation) -> Verdict | None:
     """The engine dies; its own log says why."""
     for pod in s.pods:
         if pod.exit is not None:
-            return Verdict(Reason.CRASH_LOOP, _bounded(f"pod {pod.name}: {_death(pod, s.logs)}"))
+            return Verdict(Reason.CRASH_LOOP, _bounded(f"pod {pod.name}: {_death(pod, s.answers)}"))
     return None
 
 
@@ -99,20 +109,20 @@ def ended(s: Situation) -> Verdict | None:
     return None
 
 
-CHAIN: tuple[Check, ...] = (pod_refused, unschedulable, image_pull, configuration, crash_loop, ended)
+CHAIN: tuple[Check, ...] = (pod_refused, unschedulable, image_pull, configuration, setup, crash_loop, ended)
 
 
-def find_problem(pods: Iterable[PodFacts], deployment: Manifest | None, logs: Mapping[str, str]) -> Verdict | None:
+def find_problem(pods: Iterable[PodFacts], deployment: Manifest | None, answers: Mapping[str, str]) -> Verdict | None:
     """The first thing that keeps replicas from being ready; None while they are ready or simply on their way."""
     waiting = tuple(p for p in pods if not p.ready and not p.deleting)
-    situation = Situation(waiting, deployment, logs)
+    situation = Situation(waiting, deployment, answers)
     return next((verdict for check in CHAIN if (verdict := check(situation)) is not None), None)
 
 
-def _death(pod: PodFacts, logs: Mapping[str, str]) -> str:
+def _death(pod: PodFacts, answers: Mapping[str, str]) -> str:
     exit_ = pod.exit
     assert exit_ is not None
-    cause = find_cause(logs.get(exit_.key, ""))
+    cause = find_cause(answers.get(exit_.key, ""))
     if cause is None or exit_.reason == "OOMKilled":
         return f"the engine {explain_exit(exit_.code, exit_.reason)} (exit code {exit_.code})"
     hint = f" ({cause.hint})" if cause.hint else ""

@@ -41,6 +41,21 @@ class LogRequest:
 
 
 @dataclass(frozen=True)
+class PodEventsRequest:
+    """The kubelet's warnings about a pod whose containers are not made, wanted to say why.
+
+    `key` changes as time passes, so that the answer is a recent one.
+    """
+
+    uid: str
+    key: str
+
+
+Inquiry = LogRequest | PodEventsRequest
+"""What no watch delivers and only some situations need: asked for by a plan, answered before anything is written."""
+
+
+@dataclass(frozen=True)
 class Observed:
     """Everything that a decision about one SLMDeployment may depend on, besides the time.
 
@@ -51,7 +66,8 @@ class Observed:
     children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
     accelerator: Manifest | None = None
-    logs: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """Answers to inquiries, by key; empty where there is nothing to be told."""
     failures: tuple[WriteFailure, ...] = ()
 
 
@@ -73,7 +89,7 @@ class Plan:
     delete: tuple[Ref, ...] = ()
     status: Manifest = field(default_factory=dict)
     events: tuple[Event, ...] = ()
-    logs: tuple[LogRequest, ...] = ()
+    inquiries: tuple[Inquiry, ...] = ()
     requeue_after: float | None = None
 
 

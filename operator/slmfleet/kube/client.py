@@ -48,7 +48,7 @@ class Client:
         return await self._json("GET", resource.path(namespace, name), within=within)
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", page: int = PAGE
+        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = "", page: int = PAGE
     ) -> tuple[list[Manifest], str]:
         """All objects in a namespace (None: in all), read page by page, and the resourceVersion of the list.
 
@@ -57,7 +57,8 @@ class Client:
         items: list[Manifest] = []
         token = ""
         while True:
-            query = [("limit", str(page)), ("labelSelector", labels), ("continue", token)]
+            query = [("limit", str(page)), ("labelSelector", labels), ("fieldSelector", fields)]
+            query.append(("continue", token))
             answer = await self._json("GET", resource.path(namespace), [q for q in query if q[1]])
             # The items of a list come without the kind that they have everywhere else.
             types = {"apiVersion": resource.api_version, "kind": resource.kind}

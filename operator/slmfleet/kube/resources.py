@@ -34,6 +34,8 @@ DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
 CONTROLLER_REVISIONS: Final = Resource("apps/v1", "ControllerRevision", "controllerrevisions")
 POD_DISRUPTION_BUDGETS: Final = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 EVENTS: Final = Resource("events.k8s.io/v1", "Event", "events")
+POD_EVENTS: Final = Resource("v1", "Event", "events")
+"""Events as the core API serves them, which can be selected by the object that they are about."""
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 
 CHILDREN: Final = (

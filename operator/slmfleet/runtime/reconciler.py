@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from slmfleet.core.types import Config, Manifest, Observed, Plan, Ref, WriteFailure
+from slmfleet.core.types import Config, Inquiry, LogRequest, Manifest, Observed, Plan, Ref, WriteFailure
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache
 from slmfleet.kube.client import Client
 from slmfleet.kube.errors import ConflictError, NotFoundError, RefusedError, TransientError
 from slmfleet.kube.events import Recorder
 from slmfleet.kube.logs import Logs
+from slmfleet.kube.pod_events import latest_warning
 from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import PODS, Key, resource_of
 from slmfleet.kube.status import StatusWriter
@@ -103,18 +104,23 @@ class Reconciler:
         for _ in range(_ROUNDS):
             plan = self.plan(observed, self.config, self.wall())
             unknown = {Ref.of(m) for m in plan.apply} - observed.children.keys() - absent
-            wanted = [request for request in plan.logs if request.key not in observed.logs]
+            wanted = [inquiry for inquiry in plan.inquiries if inquiry.key not in observed.answers]
             if not unknown and not wanted:
                 return _Decision(observed, plan)
             namespace = observed.slm["metadata"]["namespace"]
             found = await self._read(namespace, unknown)
             absent |= unknown - found.keys()
-            logs = await asyncio.gather(
-                *(self.access.logs.tail(namespace, r.pod, r.container, previous=r.previous, key=r.key) for r in wanted)
-            )
-            texts = dict(zip((request.key for request in wanted), logs, strict=True))
-            observed = replace(observed, children={**observed.children, **found}, logs={**observed.logs, **texts})
+            texts = await asyncio.gather(*(self._answer(namespace, inquiry) for inquiry in wanted))
+            answers = dict(zip((inquiry.key for inquiry in wanted), texts, strict=True))
+            children = {**observed.children, **found}
+            observed = replace(observed, children=children, answers={**observed.answers, **answers})
         raise RuntimeError(f"the plan still asks for more after {_ROUNDS} rounds")
+
+    async def _answer(self, namespace: str, inquiry: Inquiry) -> str:
+        if isinstance(inquiry, LogRequest):
+            pod, container = inquiry.pod, inquiry.container
+            return await self.access.logs.tail(namespace, pod, container, previous=inquiry.previous, key=inquiry.key)
+        return await latest_warning(self.access.client, namespace, inquiry.uid)
 
     async def _read(self, namespace: str, refs: Iterable[Ref]) -> dict[Ref, Manifest]:
         """Which of these objects exist, read live."""

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from slmfleet.engine.images import DEFAULT_IMAGES
+
 PREFIX: Final = "SLMFLEET_"
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -41,9 +43,9 @@ class Settings(BaseSettings):
         600.0, ge=10, le=86_400, description="Seconds between full lists, which find what a watch has lost."
     )
     port: int = Field(8080, ge=1, le=65_535, description="Port of /healthz, /readyz and /metrics.")
-    image_cuda: ImageTemplate = Field("vllm/vllm-openai:v{version}", description="vLLM image for NVIDIA GPUs.")
-    image_rocm: ImageTemplate = Field("vllm/vllm-openai-rocm:v{version}", description="vLLM image for AMD GPUs.")
-    image_cpu: ImageTemplate = Field("vllm/vllm-openai-cpu:v{version}", description="vLLM image for CPUs.")
+    image_cuda: ImageTemplate = Field(DEFAULT_IMAGES["cuda"], description="vLLM image for NVIDIA GPUs.")
+    image_rocm: ImageTemplate = Field(DEFAULT_IMAGES["rocm"], description="vLLM image for AMD GPUs.")
+    image_cpu: ImageTemplate = Field(DEFAULT_IMAGES["cpu"], description="vLLM image for CPUs.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="json: one object per line; text: for a terminal.")
 

@@ -1,0 +1,1 @@
+"""Minutes of random changes and faults, then everything must have converged: `make test-long`."""

@@ -49,9 +49,9 @@ check: venv ## The fast part of the tests: format, lint, types, import contracts
 	$(BIN)/pytest tests
 
 .PHONY: test
-test: check ## Everything: check, then the API, the engine contract and the scenarios on a real cluster
+test: check ## Everything: check, then the chart, the API, the scenarios and the engine contract on a real cluster
 	@$(BIN)/python -m e2e.cluster up
-	$(BIN)/pytest e2e/acceptance e2e/scenarios e2e/contract e2e/cluster
+	$(BIN)/pytest e2e/chart e2e/acceptance e2e/scenarios e2e/contract e2e/cluster
 
 .PHONY: test-long
 test-long: venv ## Soak tests: hours compressed into minutes of changes and faults

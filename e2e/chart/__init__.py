@@ -1,0 +1,1 @@
+"""The chart, as helm renders it."""

@@ -1,6 +1,10 @@
 """The real vLLM refuses to start: its own message reaches status and `kubectl describe`."""
 
+import pytest
+
 from e2e.harness.namespace import Namespace
+
+pytestmark = pytest.mark.vllm
 
 MANIFEST = """
 apiVersion: slmfleet.dev/v1alpha1

@@ -1,6 +1,10 @@
 """From a manifest of ten lines to an answer of the real vLLM, and what kubectl tells on the way."""
 
+import pytest
+
 from e2e.harness.namespace import Namespace
+
+pytestmark = pytest.mark.vllm
 
 MANIFEST = """
 apiVersion: slmfleet.dev/v1alpha1

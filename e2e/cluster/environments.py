@@ -41,7 +41,7 @@ def engine(requirements: Path, settings: Settings, console: Console) -> Path:
         base = Path(sys.base_prefix) / "bin" / "python3"
         log = settings.logs / "venv.log"
         run_long([*_uv(), "venv", "--python", base, venv], title="engine environment", log=log, console=console)
-        # Pods see it read-only: without bytecode each of vLLM's processes would compile some thousand files, every time.
+        # Pods see it read-only: without bytecode every start would compile thousands of files, in each process.
         where = ["--python", str(venv / "bin" / "python"), "--no-deps", "--compile-bytecode"]
         _install(requirements, where, settings, console)
         complete.touch()

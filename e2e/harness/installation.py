@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +98,8 @@ class Installation:
         with reach(self.cluster, OPERATOR_NAMESPACE, f"pod/{pod}", METRICS_PORT) as endpoint:
             yield endpoint
 
-    def eventually(self, predicate: object, what: str, within: float) -> None:
+    def eventually(self, predicate: Callable[[], object], what: str, within: float) -> None:
         """Wait for something about the operator itself."""
-        assert callable(predicate)
         eventually(predicate, within=within, what=what, explain=lambda: dump(self.cluster, OPERATOR_NAMESPACE))
 
 

@@ -88,6 +88,12 @@ async def test_every_answer_has_its_error_with_the_servers_words(
     assert str(error) == message
 
 
+async def test_a_namespace_that_is_being_deleted_counts_as_gone(serve: Serve) -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace chat is being terminated"}]
+    refused = {"kind": "Status", "code": 403, "message": "forbidden", "details": {"causes": causes}}
+    assert type(await caught(await serve(answers(refused, 403)))) is NotFoundError
+
+
 async def test_the_wish_to_wait_is_read_from_the_header_or_the_status(serve: Serve) -> None:
     status = {"message": "busy", "details": {"retryAfterSeconds": 3}}
     header = await caught(await serve(answers(status, 429, **{"Retry-After": "7"})))

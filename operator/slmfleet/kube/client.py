@@ -224,7 +224,9 @@ async def connect(user_agent: str, on_write: WriteHook | None = None) -> Client:
 def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
     """The typed error of an answer; `status` is the server's metav1.Status."""
     message = str(status.get("message") or f"HTTP {code}")[:4096]
-    if code == 404:
+    causes = (status.get("details") or {}).get("causes") or ()
+    # What a namespace on its way out refuses (403) will not be there in a moment.
+    if code == 404 or any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         return NotFoundError(message)
     if code == 409:
         return ConflictError(message)

@@ -6,7 +6,7 @@ class KubeError(Exception):
 
 
 class NotFoundError(KubeError):
-    """The object, or its namespace or kind, does not exist."""
+    """The object, its namespace or its kind does not exist, or the namespace is about to go."""
 
 
 class ConflictError(KubeError):

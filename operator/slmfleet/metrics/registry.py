@@ -22,7 +22,9 @@ class Metrics:
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.reconciles = self._counter("reconcile", "Reconciles by result: ok, refused, transient, conflict, bug.")
+        self.reconciles = self._counter(
+            "reconcile", "Reconciles by result: ok, refused, transient, conflict, gone, bug."
+        )
         self.seconds = Histogram(
             "slmfleet_reconcile_seconds",
             "Duration of a reconcile in seconds.",

@@ -25,6 +25,8 @@ from .objects import SLM_DEPLOYMENTS, Objects
 
 # Each round learns of objects or logs that the decision asked for; the second one usually asks for nothing.
 _ROUNDS: Final = 8
+# A namespace can hang in its deletion for hours.
+_GOING_SECONDS: Final = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,9 @@ class Reconciler:
         except TransientError as error:
             logger.warning("put off: %s", error, extra=about)
             return "transient", Result(error.retry_after, failed=True)
+        except NotFoundError as error:
+            logger.info("the namespace goes, and this with it: %s", error, extra=about)
+            return "gone", Result(_GOING_SECONDS)
         except ConflictError as error:
             logger.info("somebody else wrote at the same time, looking again: %s", error, extra=about)
             return "conflict", Result(failed=True)
@@ -139,7 +144,7 @@ class Reconciler:
         live = decision.observed.children.get(ref)
         try:
             written = await self.access.applier.apply(key, manifest, live)
-        except (RefusedError, NotFoundError) as error:  # not found: the namespace
+        except RefusedError as error:
             about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}
             logger.warning("%s %s refused: %s", ref.kind, ref.name, error, extra=about)
             return WriteFailure(ref, str(error))

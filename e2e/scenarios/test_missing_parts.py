@@ -54,3 +54,20 @@ def test_an_image_that_cannot_be_pulled_is_named_and_its_correction_recovers(cha
     chat.apply(without_token)
 
     chat.becomes_ready("support")
+
+
+def test_a_volume_that_cannot_be_mounted_is_named_and_its_creation_recovers(chat: Namespace) -> None:
+    without_token = MANIFEST.replace("    secretRef: {name: hf-token, key: token}\n", "")
+    volume = "    volumes: [{name: ca, mountPath: /etc/extra-ca, configMap: {name: ca-bundle}}]\n"
+    chat.apply(without_token + volume)
+
+    # Asked about after 20 s: a mount takes a while where nothing is wrong, too.
+    missing = chat.becomes("support", "Available", "VolumeNotReady", within=60)
+    assert "FailedMount: " in missing.message
+    assert 'configmap "ca-bundle" not found' in missing.message
+    assert 'configmap "ca-bundle" not found' in chat.kubectl("describe", "slm", "support")
+
+    chat.kubectl("create", "configmap", "ca-bundle", "--from-literal=ca.pem=none")
+
+    # The kubelet's own pause between two attempts grows to two minutes.
+    chat.becomes_ready("support", within=180)

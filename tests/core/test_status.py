@@ -162,6 +162,16 @@ def test_a_crash_is_explained_by_the_engines_own_log() -> None:
     )
 
 
+def test_a_container_that_the_runtime_cannot_start_is_explained_in_the_runtimes_words() -> None:
+    status = terminated(128, reason="StartError")
+    status["lastState"]["terminated"]["message"] = "failed to create task: mkdir /models/x: read-only file system"
+    p = decide(applied(slm(), pod(container=status), **counts(1, 0)))
+    assert condition(p, "Available")[1:] == (
+        "CrashLoop",
+        "pod support-1: its container cannot be started: failed to create task: mkdir /models/x: read-only file system",
+    )
+
+
 @pytest.mark.parametrize("previous", [True, False])
 def test_the_log_of_a_dead_engine_is_asked_for(previous: bool) -> None:
     p = decide(applied(slm(), pod(container=terminated(1, previous=previous)), **counts(1, 0)))

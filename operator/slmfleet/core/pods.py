@@ -21,6 +21,8 @@ class Exit:
     key: str
     previous: bool
     """Whether a successor already runs or waits, so that the log is the previous container's."""
+    start_error: str
+    """Why the runtime could not even start it, in the runtime's words; empty for an engine that ran."""
 
 
 @dataclass(frozen=True)
@@ -97,5 +99,7 @@ def _exit(container: dict[str, Any]) -> Exit | None:
     for state, previous in ((container.get("state", {}), False), (container.get("lastState", {}), True)):
         if (ended := state.get("terminated")) is not None:
             key = ended.get("containerID") or f"{container['name']}/{container.get('restartCount', 0)}"
-            return Exit(ended["exitCode"], ended.get("reason", ""), key, previous)
+            reason = ended.get("reason", "")
+            start_error = ended.get("message", "") if reason in {"StartError", "ContainerCannotRun"} else ""
+            return Exit(ended["exitCode"], reason, key, previous, start_error)
     return None

@@ -122,6 +122,8 @@ def find_problem(pods: Iterable[PodFacts], deployment: Manifest | None, answers:
 def _death(pod: PodFacts, answers: Mapping[str, str]) -> str:
     exit_ = pod.exit
     assert exit_ is not None
+    if exit_.start_error:
+        return f"its container cannot be started: {exit_.start_error}"
     cause = find_cause(answers.get(exit_.key, ""))
     if cause is None or exit_.reason == "OOMKilled":
         return f"the engine {explain_exit(exit_.code, exit_.reason)} (exit code {exit_.code})"

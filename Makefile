@@ -48,14 +48,23 @@ check: venv ## The fast part of the tests: format, lint, types, import contracts
 	PYTHONPATH=operator $(BIN)/python -m slmfleet.cli.generate --check
 	$(BIN)/pytest tests
 
+# The local cluster unless KUBECONFIG names another one; only a cluster of our own is killed and recovered.
+ifdef KUBECONFIG
+CLUSTER_UP := true
+CLUSTER_TESTS :=
+else
+CLUSTER_UP := $(BIN)/python -m e2e.cluster up
+CLUSTER_TESTS := e2e/cluster
+endif
+
 .PHONY: test
 test: check ## Everything: check, then the chart, the API, the scenarios and the engine contract on a real cluster
-	@$(BIN)/python -m e2e.cluster up
-	$(BIN)/pytest e2e/chart e2e/acceptance e2e/scenarios e2e/contract e2e/cluster
+	@$(CLUSTER_UP)
+	$(BIN)/pytest e2e/chart e2e/acceptance e2e/scenarios e2e/contract $(CLUSTER_TESTS)
 
 .PHONY: test-long
-test-long: venv ## Soak tests: hours compressed into minutes of changes and faults
-	@$(BIN)/python -m e2e.cluster up
+test-long: venv ## Soak tests: minutes of random changes and faults, then everything must have converged
+	@$(CLUSTER_UP)
 	$(BIN)/pytest -m soak e2e/soak
 
 .PHONY: demo

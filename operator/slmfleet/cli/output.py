@@ -7,17 +7,11 @@ from typing import Any
 import yaml
 
 
-class _Dumper(yaml.SafeDumper):
-    """Two fields that hold the same list are written twice, not as an alias that people then have to resolve."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is PyYAML's
-        return True
-
-
 def to_yaml(objects: Sequence[dict[str, Any]]) -> str:
-    """A YAML stream, one document per object, keys in the objects' own order."""
-    documents = [yaml.dump(o, Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True) for o in objects]
-    return "---\n".join(documents)
+    """A YAML stream, one document per object, keys in the objects' own order; the same on every run."""
+    # Through JSON: two fields that are one object in Python would become an anchor and an alias.
+    plain = json.loads(json.dumps(objects))
+    return "---\n".join(yaml.safe_dump(o, sort_keys=False, width=120, allow_unicode=True) for o in plain)
 
 
 def to_json(objects: Sequence[dict[str, Any]]) -> str:

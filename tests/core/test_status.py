@@ -280,6 +280,7 @@ def test_more_tensor_parallelism_than_a_node_has_gpus_is_refused() -> None:
 @pytest.mark.parametrize("written", ["--port=9000", "--por", "--served_model_name"])
 def test_a_flag_of_the_operators_own_is_refused_however_it_is_written(written: str) -> None:
     p = decide(Observed(slm(engine={"version": "0.32.0", "extraArgs": [written]})))
+    assert [(e.type, e.action, e.reason) for e in p.events] == [("Warning", "Accepted", "InvalidSpec")]
     assert condition(p, "Accepted")[:2] == ("False", "InvalidSpec")
     assert " is not allowed: " in condition(p, "Accepted")[2]
 
@@ -302,7 +303,11 @@ def test_an_object_of_an_earlier_deployment_of_the_same_name_is_a_strangers() ->
     service = next(stored(m) for m in old if m["kind"] == "Service")
     service["metadata"]["ownerReferences"] = [service["metadata"]["ownerReferences"][0] | {"uid": "an-earlier-uid"}]
     p = decide(Observed(slm(), children={Ref.of(service): service}))
-    assert condition(p, "Accepted")[1] == "NameConflict"
+    assert condition(p, "Accepted")[1:] == (
+        "NameConflict",
+        'a Service named "support" exists and is not ours; it is left as it is and nothing is started. '
+        "It belonged to an earlier SLMDeployment of this name and goes by itself",
+    )
 
 
 def test_a_write_that_the_api_server_refuses_is_told_in_its_words() -> None:

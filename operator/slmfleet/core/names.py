@@ -79,15 +79,23 @@ class Names:
             ]
         return metadata
 
+    def owned_before(self, child: Manifest) -> bool:
+        """Whether garbage collection is about to take the child along with a deleted namesake."""
+        owner = _controller(child)
+        return owner is not None and (owner["kind"], owner["name"]) == (KIND, self.name) and not self.owns(child)
+
     def owns(self, child: Manifest) -> bool:
         """Whether the child is ours to write: controlled by this very object, or a cache that an earlier one left."""
-        metadata = child["metadata"]
-        controllers = [o for o in metadata.get("ownerReferences", []) if o.get("controller")]
-        if controllers:
-            return bool(controllers[0].get("uid") == self.uid)
-        labels = metadata.get("labels", {})
+        owner = _controller(child)
+        if owner is not None:
+            return bool(owner.get("uid") == self.uid)
+        labels = child["metadata"].get("labels", {})
         return (
             Ref.of(child).kind == "PersistentVolumeClaim"
             and labels.get(RETAINED) == "true"
             and labels.get(DEPLOYMENT) == self.name
         )
+
+
+def _controller(child: Manifest) -> dict[str, Any] | None:
+    return next((o for o in child["metadata"].get("ownerReferences", []) if o.get("controller")), None)

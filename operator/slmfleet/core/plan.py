@@ -66,11 +66,11 @@ def _conflict(names: Names, observed: Observed, desired: list[Manifest]) -> Verd
         existing = observed.children.get(Ref.of(manifest))
         if existing is not None and not names.owns(existing):
             ref = Ref.of(existing)
-            return Verdict(
-                Reason.NAME_CONFLICT,
-                f'a {ref.kind} named "{ref.name}" exists and is not ours; it is left as it is and nothing is started. '
-                f"Delete or rename it, or give this SLMDeployment another name",
-            )
+            advice = "Delete or rename it, or give this SLMDeployment another name"
+            if names.owned_before(existing):
+                advice = "It belonged to an earlier SLMDeployment of this name and goes by itself"
+            what = f'a {ref.kind} named "{ref.name}" exists and is not ours'
+            return Verdict(Reason.NAME_CONFLICT, f"{what}; it is left as it is and nothing is started. {advice}")
     return None
 
 

@@ -15,6 +15,7 @@ from .types import Event, Manifest
 
 _QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED})
 """Reasons of a False condition that are no trouble."""
+_UNTOLD: Final = frozenset({Reason.NO_READY_REPLICA, Reason.NOT_ACCEPTED})
 
 
 def accepted_status(
@@ -79,7 +80,8 @@ def rejected_status(
 def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
     """An event for each condition whose status or reason changed and that says something of its own.
 
-    A Ready that repeats another condition does not, and that no pod exists yet is over before anybody reads it.
+    A Ready that repeats another condition does not, nor does what follows from a spec that was not accepted; that no
+    pod exists yet is over before anybody reads it.
     """
     before = {c["type"]: (c["status"], c["reason"]) for c in slm.get("status", {}).get("conditions", [])}
     events = []
@@ -87,7 +89,7 @@ def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
         now = (condition["status"], condition["reason"])
         others = {c["reason"] for c in status["conditions"] if c["type"] != condition["type"]}
         repeats = condition["type"] == ConditionType.READY and now[1] in others
-        if before.get(condition["type"]) == now or repeats or now[1] == Reason.NO_READY_REPLICA:
+        if before.get(condition["type"]) == now or repeats or now[1] in _UNTOLD:
             continue
         normal = now[0] == "True" or now[1] in _QUIET
         events.append(Event("Normal" if normal else "Warning", now[1], condition["type"], condition["message"]))

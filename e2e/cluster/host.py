@@ -58,6 +58,15 @@ def require_root() -> None:
         raise ClusterError("the local cluster runs containers and makes network interfaces: run it as root (sudo -E)")
 
 
+def require_visible(cache: Path) -> None:
+    """Containers see the engine's environment under its own path, which a volume of theirs must not cover."""
+    if cache.is_relative_to("/tmp"):
+        raise ClusterError(
+            f"the cache {cache} lies under /tmp, where every engine pod has a volume of its own: "
+            "set SLMFLEET_CACHE to a folder elsewhere"
+        )
+
+
 def install_packages(settings: Settings, console: Console) -> None:
     """Install the Debian packages that are missing, or say which."""
     missing = _missing_packages()

@@ -27,6 +27,7 @@ STOP_SECONDS = 5.0
 def up(settings: Settings, console: Console) -> None:
     """Build, start or repair whatever is needed; fine to call at any time."""
     host.require_root()
+    host.require_visible(settings.cache)
     with _exclusive(settings):
         host.install_packages(settings, console)
         gotools.build([tool for tool in gotools.tools() if not tool.on_demand], settings, console)

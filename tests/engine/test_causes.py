@@ -77,6 +77,11 @@ def _rows() -> list[tuple[str, str, str]]:
             "pydantic_core.ValidationError: 1 validation error for X\n  Value error, tokens [type=value_error]\n",
             "tokens",
         ),
+        (
+            "/usr/bin/python3: Error while finding module specification for 'vllm.entrypoints.openai.api_server' "
+            "(ModuleNotFoundError: No module named 'vllm')\n",
+            "ModuleNotFoundError: No module named 'vllm'",
+        ),
         ("RuntimeError: bad token hf_abcdefghijklmnop\n", "RuntimeError: bad token [redacted]"),
     ],
 )

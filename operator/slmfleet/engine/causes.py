@@ -87,6 +87,10 @@ _RANKED: Final = (
         "lower spec.engine.maxModelLen or --max-num-seqs, raise parallelism.tensor, or use a larger accelerator",
     ),
     _row(
+        r"ModuleNotFoundError: No module named '[^'\n]*'",
+        "the image's python3 lacks a package: use an image that runs vLLM with it in spec.engine.image",
+    ),
+    _row(
         r"(?:CUDA driver version is insufficient|no kernel image is available|Failed to infer device type)[^\n]*",
         "the image does not fit the node: check spec.engine.image and spec.accelerator.class",
     ),

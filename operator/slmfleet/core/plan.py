@@ -14,7 +14,7 @@ from .accept import Accepted, accept
 from .build.children import children
 from .names import Names
 from .pods import SETUP_SECONDS, PodFacts, inquiries, pod_facts
-from .problems import Verdict, find_problem
+from .problems import Verdict, bounded, find_problem
 from .revisions import Revision, expired
 from .status import accepted_status, rejected_status, transitions
 from .types import Config, Manifest, Observed, Plan, Ref
@@ -44,7 +44,7 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
         delete=() if paused else _obsolete(names, observed, desired, revision, accepted),
         status=status,
         events=transitions(observed.slm, status),
-        inquiries=inquiries(pods),
+        inquiries=inquiries(pods, observed.answers),
         # A kubelet that waits for a volume changes nothing in the pod: look again.
         requeue_after=float(SETUP_SECONDS) if any(pod.being_set_up for pod in pods) else None,
     )
@@ -56,7 +56,7 @@ def _rejected(observed: Observed, verdict: Verdict, now: datetime, requeue_after
     return Plan(
         status=status,
         events=transitions(observed.slm, status),
-        inquiries=inquiries(pods),
+        inquiries=inquiries(pods, observed.answers),
         requeue_after=requeue_after,
     )
 
@@ -76,9 +76,8 @@ def _conflict(names: Names, observed: Observed, desired: list[Manifest]) -> Verd
 
 def _refused(observed: Observed) -> Verdict:
     failure = observed.failures[0]
-    return Verdict(
-        Reason.CHILD_REFUSED, f"the API server refuses {failure.ref.kind} {failure.ref.name}: {failure.message}"
-    )
+    text = f"the API server refuses {failure.ref.kind} {failure.ref.name}: {failure.message}"
+    return Verdict(Reason.CHILD_REFUSED, bounded(text))
 
 
 def _obsolete(

@@ -1,6 +1,6 @@
 """What a pod's status says, in our words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -8,6 +8,8 @@ from typing import Any, Final
 from .names import ENGINE_CONTAINER
 from .types import Inquiry, LogRequest, Manifest, PodEventsRequest
 
+SETUP_PODS: Final = 3
+"""How many of many pods that are not set up are asked about."""
 SETUP_SECONDS: Final = 20
 """How long a container may be in the making before anybody asks why, and how old an answer may get."""
 
@@ -46,9 +48,19 @@ class PodFacts:
     """What would say why it is not serving, where the pod itself does not."""
 
 
-def inquiries(pods: Iterable[PodFacts]) -> tuple[Inquiry, ...]:
-    """Everything that has to be asked to say why pods are not serving."""
-    return tuple(pod.inquiry for pod in pods if pod.inquiry is not None)
+def inquiries(pods: Iterable[PodFacts], answers: Mapping[str, str]) -> tuple[Inquiry, ...]:
+    """What has to be asked to say why pods are not serving: one death speaks for all of them, and so does one warning.
+
+    A pod that takes long to set up may have nothing to warn of, then the next one is asked, a few of them.
+    """
+    asked = [pod.inquiry for pod in pods if pod.inquiry is not None]
+    logs = [inquiry for inquiry in asked if isinstance(inquiry, LogRequest)][:1]
+    waiting: list[Inquiry] = []
+    for inquiry in [inquiry for inquiry in asked if isinstance(inquiry, PodEventsRequest)][:SETUP_PODS]:
+        waiting.append(inquiry)
+        if answers.get(inquiry.key) != "":
+            break
+    return (*logs, *waiting)
 
 
 def pod_facts(pod: Manifest, now: datetime) -> PodFacts:

@@ -52,7 +52,7 @@ def pod_refused(s: Situation) -> Verdict | None:
     """The API server accepts no pods: a quota, an admission policy, Pod Security."""
     for condition in (s.deployment or {}).get("status", {}).get("conditions", []):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return Verdict(Reason.POD_REFUSED, _bounded(f"no pod can be created: {condition.get('message', '')}"))
+            return Verdict(Reason.POD_REFUSED, bounded(f"no pod can be created: {condition.get('message', '')}"))
     return None
 
 
@@ -60,14 +60,14 @@ def unschedulable(s: Situation) -> Verdict | None:
     """No node takes the pod."""
     for pod in s.pods:
         if pod.unschedulable:
-            return Verdict(Reason.UNSCHEDULABLE, _bounded(f"pod {pod.name}: {pod.unschedulable}"))
+            return Verdict(Reason.UNSCHEDULABLE, bounded(f"pod {pod.name}: {pod.unschedulable}"))
     return None
 
 
 def image_pull(s: Situation) -> Verdict | None:
     """The image cannot be had."""
     for pod in _waiting(s.pods, _IMAGE_REASONS):
-        return Verdict(Reason.IMAGE_PULL, _bounded(f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}"))
+        return Verdict(Reason.IMAGE_PULL, bounded(f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}"))
     return None
 
 
@@ -77,9 +77,9 @@ def configuration(s: Situation) -> Verdict | None:
         words = pod.waiting_message.lower()
         if "secret" in words:
             advice = "create it, or correct spec.model.secretRef or spec.pod"
-            return Verdict(Reason.SECRET_MISSING, _bounded(f"pod {pod.name}: {pod.waiting_message}: {advice}"))
+            return Verdict(Reason.SECRET_MISSING, bounded(f"pod {pod.name}: {pod.waiting_message}: {advice}"))
         advice = "; create it, or correct spec.pod" if "configmap" in words else ""
-        return Verdict(Reason.CONFIG_MISSING, _bounded(f"pod {pod.name}: {pod.waiting_message}{advice}"))
+        return Verdict(Reason.CONFIG_MISSING, bounded(f"pod {pod.name}: {pod.waiting_message}{advice}"))
     return None
 
 
@@ -89,7 +89,7 @@ def setup(s: Situation) -> Verdict | None:
         if isinstance(pod.inquiry, PodEventsRequest) and (words := s.answers.get(pod.inquiry.key)):
             volume = words.startswith(("FailedMount", "FailedAttachVolume", "FailedMapVolume"))
             reason = Reason.VOLUME_NOT_READY if volume else Reason.POD_SETUP_FAILED
-            return Verdict(reason, _bounded(f"pod {pod.name}: {words}"))
+            return Verdict(reason, bounded(f"pod {pod.name}: {words}"))
     return None
 
 
@@ -97,7 +97,7 @@ def crash_loop(s: Situation) -> Verdict | None:
     """The engine dies; its own log says why."""
     for pod in s.pods:
         if pod.exit is not None:
-            return Verdict(Reason.CRASH_LOOP, _bounded(f"pod {pod.name}: {_death(pod, s.answers)}"))
+            return Verdict(Reason.CRASH_LOOP, bounded(f"pod {pod.name}: {_death(pod, s.answers)}"))
     return None
 
 
@@ -105,7 +105,7 @@ def ended(s: Situation) -> Verdict | None:
     """The pod as a whole is over: evicted, preempted, its node shut down."""
     for pod in s.pods:
         if pod.finished:
-            return Verdict(Reason.POD_ENDED, _bounded(f"pod {pod.name} ended: {pod.verdict or 'no reason given'}"))
+            return Verdict(Reason.POD_ENDED, bounded(f"pod {pod.name} ended: {pod.verdict or 'no reason given'}"))
     return None
 
 
@@ -135,6 +135,7 @@ def _waiting(pods: Iterable[PodFacts], reasons: Iterable[str]) -> Iterable[PodFa
     return (pod for pod in pods if pod.waiting_reason in reasons)
 
 
-def _bounded(text: str) -> str:
+def bounded(text: str) -> str:
+    """One redacted line that fits into a condition."""
     clean = " ".join(redact(text[: 4 * MAX_MESSAGE]).split())
     return clean if len(clean) <= MAX_MESSAGE else clean[: MAX_MESSAGE - 1] + "…"

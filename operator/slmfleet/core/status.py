@@ -1,7 +1,7 @@
 """The whole status of an SLMDeployment, and the events that its changes are worth."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from slmfleet.api.conditions import Condition, ConditionType, Reason
 from slmfleet.api.status import EngineStatus, RevisionStatus, SLMDeploymentStatus
@@ -12,6 +12,8 @@ from .names import ENGINE_CONTAINER, Names
 from .problems import Verdict
 from .revisions import Revision
 from .types import Event, Manifest
+
+Part = TypeVar("Part", EngineStatus, RevisionStatus)
 
 _QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED})
 """Reasons of a False condition that are no trouble."""
@@ -72,8 +74,8 @@ def rejected_status(
         statements,
         now,
         gpus=before.get("gpus", 0) if deployment is not None else 0,
-        engine=EngineStatus.model_validate(before["engine"]) if "engine" in before else None,
-        revision=RevisionStatus.model_validate(before["revision"]) if "revision" in before else None,
+        engine=_carried(EngineStatus, before.get("engine")),
+        revision=_carried(RevisionStatus, before.get("revision")),
     )
 
 
@@ -121,6 +123,14 @@ def _status(
         revision=revision,
         conditions=_conditions(slm, statements, now),
     ).to_manifest()
+
+
+def _carried(model: type[Part], before: Manifest | None) -> Part | None:
+    """A part of the last status as this release knows it: a newer one may have written more into it."""
+    if before is None:
+        return None
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    return model.model_validate({key: value for key, value in before.items() if key in known})
 
 
 def _conditions(slm: Manifest, statements: Statements, now: datetime) -> list[Condition]:

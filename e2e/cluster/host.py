@@ -119,8 +119,9 @@ def disconnect(settings: Settings) -> None:
     tables = run([nft, "list", "tables"]).splitlines()
     if f"table ip {settings.nft_table}" in tables:
         run([nft, "delete", "table", "ip", settings.nft_table])
+    ours = _is_our_kube_proxy(settings)
     for family in ("ip", "ip6"):
-        if f"table {family} kube-proxy" in tables and _is_our_kube_proxy(settings):
+        if ours and f"table {family} kube-proxy" in tables:
             run([nft, "delete", "table", family, "kube-proxy"])
     for direction in ("-s", "-d"):
         rule = _forward_rule(settings, direction)
@@ -157,10 +158,12 @@ def _rule_is_set(rule: list[str]) -> bool:
 
 
 def _is_our_kube_proxy(settings: Settings) -> bool:
-    """Ours did not exist before, or (its note lost with the state) sends the API Service to our API server."""
+    """None existed before ours, or (the note lost with the cache) it sends the API Service to our API server."""
+    noted = _before(settings).get("kube_proxy")
+    if noted is not None:
+        return not noted
     rules = run([program("nft"), "list", "table", "ip", "kube-proxy"], check=False)
-    endpoints = f"{settings.gateway}:{settings.api_port}"
-    return not _before(settings).get("kube_proxy", True) or endpoints in rules or settings.api_service_ip not in rules
+    return f"{settings.gateway}:{settings.api_port}" in rules
 
 
 def _note(settings: Settings) -> Path:

@@ -37,6 +37,7 @@ def _operator_standing_still(kubectl: Kubectl) -> Iterator[None]:
     if not replicas or replicas == "0":
         yield
         return
+    assert kubectl.local, "this cluster runs slmfleet, which would have to stand still meanwhile: use another cluster"
     assert kubectl("scale", *where, "--replicas=0").ok
     pods = ("pod", "-n", "slmfleet-system", "--selector", "app.kubernetes.io/name=slmfleet")
     assert kubectl("wait", "--for=delete", *pods, "--timeout=60s").ok

@@ -42,12 +42,16 @@ class Kubectl:
     """kubectl with a cluster; namespaced objects live in a namespace of these tests."""
 
     binary: str
-    kubeconfig: Path
+    kubeconfig: str
+    """One file, or several as kubectl takes them."""
+    local: bool
+    """Whether it is the cluster of `e2e.cluster`."""
 
     def __call__(self, *arguments: str, stdin: object = None) -> Answer:
         """Run kubectl; `stdin` is an object that it reads as JSON."""
         done = subprocess.run(
-            [self.binary, "--kubeconfig", str(self.kubeconfig), "--namespace", NAMESPACE, *arguments],
+            [self.binary, "--namespace", NAMESPACE, *arguments],
+            env={**os.environ, "KUBECONFIG": self.kubeconfig},
             input=None if stdin is None else json.dumps(stdin),
             capture_output=True,
             text=True,
@@ -67,8 +71,7 @@ def find() -> Kubectl:
     binary = shutil.which("kubectl", path=f"{os.environ.get('PATH', '')}{os.pathsep}{local.bin}")
     if binary is None:
         raise FileNotFoundError("no kubectl on the PATH: install it, or run `make cluster`")
-    named = os.environ.get("KUBECONFIG")
-    kubeconfig = Path(named) if named else local.kubeconfig
-    if not kubeconfig.is_file():
-        raise FileNotFoundError(f"{kubeconfig} is missing: set KUBECONFIG, or run `make cluster`")
-    return Kubectl(binary, kubeconfig)
+    named = os.environ.get("KUBECONFIG") or str(local.kubeconfig)
+    if not any(Path(file).is_file() for file in named.split(os.pathsep)):
+        raise FileNotFoundError(f"{named} is missing: set KUBECONFIG, or run `make cluster`")
+    return Kubectl(binary, named, local=Path(named) == local.kubeconfig)

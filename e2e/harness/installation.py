@@ -13,6 +13,7 @@ from e2e.cluster.settings import REPOSITORY
 
 from .api import Object
 from .cluster import Cluster
+from .commands import CommandError
 from .dump import OPERATOR_LABELS, OPERATOR_NAMESPACE, dump
 from .openai import Endpoint
 from .reach import reach
@@ -107,10 +108,11 @@ class Installation:
 def installed(cluster: Cluster, image: str) -> Iterator[Installation]:
     """The operator with its chart's CRDs, in a namespace that enforces Pod Security.
 
-    On a user's own cluster a release that was not there before is removed at the end; its CRDs stay, as the chart says.
+    On a user's own cluster it is removed at the end; its CRDs stay, as the chart says. One that the user installed is
+    never replaced: CommandError.
     """
-    releases = json.loads(cluster.helm("list", "-n", OPERATOR_NAMESPACE, "-o", "json").stdout)
-    foreign = not cluster.local and all(release["name"] != RELEASE for release in releases)
+    if not cluster.local and cluster.helm("list", "--all-namespaces", "-q", "--filter", "slmfleet").stdout.strip():
+        raise CommandError("this cluster runs slmfleet already, and it would be replaced: use another cluster")
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE, "labels": labels}}
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
@@ -119,7 +121,7 @@ def installed(cluster: Cluster, image: str) -> Iterator[Installation]:
     try:
         yield installation
     finally:
-        if foreign:
+        if not cluster.local:
             cluster.helm("uninstall", RELEASE, "-n", OPERATOR_NAMESPACE)
 
 

@@ -223,3 +223,28 @@ async def test_in_a_namespace_that_goes_nothing_more_is_tried_and_nobody_is_told
     assert await w.reconcile() == Result(60.0)
     assert w.written() == [("apply", "Service", "support")]
     assert w.outcome("gone") == 1
+
+
+async def test_a_spec_that_changes_during_a_reconcile_is_looked_at_again_though_the_status_write_told_it_first() -> (
+    None
+):
+    def decide(_: Observed) -> Plan:
+        w.client.seed(SLM_DEPLOYMENTS, slm(replicas=2))
+        w.news.clear()
+        return Plan(status={"ready": "0/1"})
+
+    w = world()
+    w.decide = decide
+    await w.reconcile()
+    assert w.news == [KEY]
+
+
+async def test_a_status_write_alone_is_no_news() -> None:
+    def decide(_: Observed) -> Plan:
+        w.news.clear()
+        return Plan(status={"ready": "0/1"})
+
+    w = world()
+    w.decide = decide
+    await w.reconcile()
+    assert w.news == []

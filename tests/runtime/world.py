@@ -15,7 +15,7 @@ from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import CHILDREN, Key
 from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
-from slmfleet.runtime.objects import SLM_DEPLOYMENTS, Objects
+from slmfleet.runtime.objects import SLM_DEPLOYMENTS, Objects, key_of
 from slmfleet.runtime.reconciler import Access, Reconciler
 from tests.kube.fake import FakeClient
 
@@ -48,11 +48,16 @@ class World:
     seen: list[Observed] = field(default_factory=list)
     metrics: Metrics = field(default_factory=lambda: Metrics("test"))
     woken: list[Key] = field(default_factory=list)
+    """Whose children changed."""
+    news: list[Key] = field(default_factory=list)
+    """Which SLMDeployments changed."""
 
     def __post_init__(self) -> None:
         selection = Selection("app.kubernetes.io/managed-by=slmfleet", "slmfleet.dev/deployment")
         self.cache = Cache(self.client, CHILDREN, selection, on_change=self.woken.append, rng=Random(1), sweep=600)
-        self.objects = Objects(self.client, (), on_change=lambda _: None, rng=Random(1))
+        self.objects = Objects(
+            self.client, (), on_change=lambda change: self.news.append(key_of(change)), rng=Random(1)
+        )
         access = Access(
             client=self.client,
             cache=self.cache,

@@ -49,6 +49,15 @@ class Objects:
         """Take in a watch event of an AcceleratorClass: it concerns everything that names it."""
         self._tell_users([self._classes.remove(obj) if kind == "DELETED" else self._classes.put(obj)])
 
+    def answered(self, before: Manifest, answer: Manifest) -> None:
+        """Take in what the API server said about the SLMDeployment seen as `before`, ahead of the watch.
+
+        The watch will not repeat it: whoever else changed the object in between is heard of here or never.
+        """
+        change = self.slms.put(answer)
+        if change is not None and _without_status(before) != _without_status(answer):
+            self._on_change(change)
+
     async def load(self) -> None:
         """List everything once, however long the API server takes."""
         tries = 0
@@ -87,6 +96,12 @@ def _class_name(slm: Manifest) -> str:
     """An object from the API server passed the CRD's schema, but maybe an older one's."""
     wanted = (slm.get("spec") or {}).get("accelerator")
     return str(wanted.get("class", "")) if isinstance(wanted, dict) else ""
+
+
+def _without_status(slm: Manifest) -> Manifest:
+    """What a write of the status leaves as it is."""
+    metadata = {k: v for k, v in slm["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return slm | {"metadata": metadata, "status": None}
 
 
 def key_of(change: Change) -> Key:

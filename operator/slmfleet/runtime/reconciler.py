@@ -175,7 +175,7 @@ class Reconciler:
         except (NotFoundError, ConflictError):
             return  # deleted meanwhile
         if written is not None:
-            self.objects.slms.put(written)
+            self.objects.answered(slm, written)
         for event in plan.events:
             await self.access.recorder.post(
                 slm, kind=event.type, reason=event.reason, action=event.action, note=event.note

@@ -237,3 +237,18 @@ async def test_how_long_a_watch_is_silent_is_known() -> None:
         client.bookmark()
         await asyncio.sleep(0.1)
         assert round(cache.watchers[0].silent()) == 0
+
+
+async def test_an_object_that_loses_its_label_and_gets_it_back_is_seen_again() -> None:
+    client = FakeClient()
+    async with caching(client, sweep=50) as (cache, _):
+        client.seed(PODS, pod("a"))
+        await asyncio.sleep(0.1)
+        client.seed(PODS, {"metadata": {"name": "a", "namespace": "chat", "labels": {}}})
+        await asyncio.sleep(0.1)
+        assert names(cache) == []
+        client.seed(PODS, pod("a"))
+        await asyncio.sleep(0.1)
+        assert names(cache) == ["a"]
+        await asyncio.sleep(100)
+        assert names(cache) == ["a"]

@@ -1,3 +1,7 @@
+import math
+
+import pytest
+
 from slmfleet.kube.resources import Manifest
 from slmfleet.kube.store import Change, Store
 
@@ -61,3 +65,29 @@ def test_managed_fields_are_not_kept_and_the_given_object_is_not_changed() -> No
     store.put(given)
     assert store.get(("chat", "a")) == pod("a", 5)
     assert given == pod("a", 5, managedFields=[{"manager": "kubelet"}])
+
+
+def test_an_object_that_left_a_selector_and_comes_back_is_known_again() -> None:
+    store = Store()
+    store.put(pod("a", 10))
+    store.remove(pod("a", 12))
+    assert store.put(pod("a", 12)) is None
+    assert store.put(pod("a", 13)) == Change(None, pod("a", 13))
+    assert store.remove(pod("a", 12)) is None
+    assert store.get(("chat", "a")) == pod("a", 13)
+
+
+def test_what_a_list_lacked_comes_back_only_with_a_state_that_is_newer_than_the_list() -> None:
+    store = Store()
+    store.put(pod("a", 5))
+    store.replace([], 20)
+    assert store.put(pod("a", 20)) is None
+    assert store.replace([pod("a", 21)], 22) == [Change(None, pod("a", 21))]
+
+
+@pytest.mark.parametrize("version", [11, 10**9])
+def test_what_proved_to_be_gone_never_comes_back(version: int) -> None:
+    store = Store()
+    store.put(pod("a", 10))
+    store.remove(pod("a", 10), math.inf)
+    assert store.put(pod("a", version)) is None

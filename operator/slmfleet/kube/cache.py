@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Final
 
@@ -89,8 +90,8 @@ class Watcher:
         self._tell([self.store.put(obj)])
 
     def drop(self, obj: Manifest) -> None:
-        """Take in that an object proved to be gone, ahead of the watch."""
-        self._tell([self.store.remove(obj)])
+        """Take in that an object proved to be gone for good, ahead of the watch."""
+        self._tell([self.store.remove(obj, inf)])
 
     async def _follow(self) -> None:
         """One watch, after a list when there is nothing to resume from."""
@@ -206,7 +207,7 @@ class Cache:
             watcher.put(obj)
 
     def drop(self, obj: Manifest) -> None:
-        """Take in that an object proved to be gone, ahead of the watch."""
+        """Take in that an object proved to be gone for good, ahead of the watch."""
         for watcher in self._watchers_of(obj):
             watcher.drop(obj)
 

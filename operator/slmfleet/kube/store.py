@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from .resources import Key, Manifest, name_of, uid_of, version_of
 
@@ -26,8 +27,9 @@ class Store:
 
     def __init__(self) -> None:
         self._objects: dict[Key, Manifest] = {}
-        # uids are never reused, so a uid in here can only come from old news
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        # The resourceVersion as of which a uid was gone. A uid is never reused, but it can come back: a watch by label
+        # calls an object deleted that lost the label.
+        self._deleted: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -42,21 +44,28 @@ class Store:
     def put(self, obj: Manifest) -> Change | None:
         """Take in a state of an object. None when it says nothing new."""
         key, before = name_of(obj), self._objects.get(name_of(obj))
-        if uid_of(obj) in self._deleted:
+        if version_of(obj) <= self._deleted.get(uid_of(obj), -1):
             return None
         if before is not None and version_of(obj) <= version_of(before):
             return None
         if before is not None and uid_of(before) != uid_of(obj):
-            self._bury(before)
+            self._bury(before, inf)
+        self._deleted.pop(uid_of(obj), None)
         # managedFields take a third of an object's memory, and nothing here reads them
         kept = obj | {"metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
         self._objects[key] = kept
         return Change(before, kept)
 
-    def remove(self, obj: Manifest) -> Change | None:
-        """Take in that an object is gone. None when it was not known, or another of its name is there by now."""
-        self._bury(obj)
+    def remove(self, obj: Manifest, version: float | None = None) -> Change | None:
+        """Take in that an object is gone as of `version` (None: its own). None when that is no news.
+
+        A newer state brings it back; none does when `version` is infinite.
+        """
+        gone = version_of(obj) if version is None else version
         before = self._objects.get(name_of(obj))
+        if before is not None and uid_of(before) == uid_of(obj) and version_of(before) > gone:
+            return None  # it came back since
+        self._bury(obj, gone)
         if before is None or uid_of(before) != uid_of(obj):
             return None
         del self._objects[name_of(obj)]
@@ -76,10 +85,10 @@ class Store:
             for key, obj in self._objects.items()
             if key not in listed and version_of(obj) <= version and namespace in (None, key[0])
         ]
-        changes += [self.remove(obj) for obj in vanished]
+        changes += [self.remove(obj, version) for obj in vanished]
         return [change for change in changes if change is not None]
 
-    def _bury(self, obj: Manifest) -> None:
-        self._deleted[uid_of(obj)] = None
+    def _bury(self, obj: Manifest, version: float) -> None:
+        self._deleted[uid_of(obj)] = max(version, self._deleted.get(uid_of(obj), -1))
         if len(self._deleted) > _GRAVES:
             self._deleted.popitem(last=False)

@@ -38,7 +38,7 @@ async def test_nothing_is_written_before_every_wanted_name_was_looked_up() -> No
     w = world(SERVICE, DEPLOYMENT)
     await w.reconcile()
     verbs = [call[0] for call in w.client.calls]
-    assert verbs[:3] == ["get", "get", "apply"]
+    assert verbs[:4] == ["get", "get", "get", "apply"]
 
 
 async def test_a_strangers_object_is_shown_to_the_plan_and_not_touched() -> None:
@@ -248,3 +248,36 @@ async def test_a_status_write_alone_is_no_news() -> None:
     w.decide = decide
     await w.reconcile()
     assert w.news == []
+
+
+@pytest.mark.parametrize("successor", [True, False])
+async def test_the_children_of_a_fleet_whose_deletion_was_missed_are_not_made_again(successor: bool) -> None:
+    w = world(SERVICE)
+    await w.objects.sweep()
+    w.client.remove(SLM_DEPLOYMENTS, "chat", "support", silently=True)
+    if successor:
+        w.client.seed(SLM_DEPLOYMENTS, slm(replicas=3))
+    w.news.clear()
+    assert await w.reconciler(KEY) == Result()
+    assert w.written() == []
+    assert w.news == [KEY]
+    known = w.objects.slms.get(KEY)
+    assert (known and known["spec"].get("replicas")) == (3 if successor else None)
+
+
+async def test_a_fleet_whose_deletion_was_missed_is_forgotten_when_its_status_cannot_be_written() -> None:
+    w = world()
+    await w.objects.sweep()
+    w.client.remove(SLM_DEPLOYMENTS, "chat", "support", silently=True)
+    assert await w.reconciler(KEY) == Result()
+    assert w.objects.slms.get(KEY) is None
+
+
+async def test_a_fleet_that_is_being_deleted_gets_no_children_though_nobody_has_told_yet() -> None:
+    w = world(SERVICE)
+    await w.objects.sweep()
+    going = slm()
+    going["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    w.client.seed(SLM_DEPLOYMENTS, going)
+    assert await w.reconciler(KEY) == Result()
+    assert w.written() == []

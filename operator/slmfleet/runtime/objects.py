@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from math import inf
 from random import Random
 from typing import Final
 
@@ -57,6 +58,10 @@ class Objects:
         change = self.slms.put(answer)
         if change is not None and _without_status(before) != _without_status(answer):
             self._on_change(change)
+
+    def gone(self, slm: Manifest) -> None:
+        """Take in that this very SLMDeployment proved to be gone: its deletion was missed, or is yet to be told."""
+        self._tell([self.slms.remove(slm, inf)])
 
     async def load(self) -> None:
         """List everything once, however long the API server takes."""

@@ -35,6 +35,9 @@ from .settings import Settings
 GRACE: Final = 20.0
 """Seconds that running reconciles get to finish; the pod's terminationGracePeriodSeconds must be longer."""
 
+KOPF_LISTS: Final = 10.0
+"""Seconds after its start in which kopf has listed our kinds, unless the API server is slow."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -132,16 +135,25 @@ class Operator:
             raise EndedError(f"{name} ended")
 
     async def _sweep_for_ever(self) -> None:
-        """Find lost deletions, and look at every fleet again once in a while, spread over half the time in between."""
+        """Find lost deletions, and look at every fleet again once in a while, spread over half the time in between.
+
+        The first sweep finds what was deleted between our list and kopf's, of which kopf knows nothing.
+        """
         seconds = self._settings.sweep_seconds
+        await self.kopf_started.wait()
+        await asyncio.sleep(KOPF_LISTS)
+        await self._sweep()
         while True:
             await asyncio.sleep(seconds * (0.9 + 0.2 * self._rng.random()))
-            try:
-                await self._objects.sweep()
-            except KubeError as error:
-                logger.warning("sweep put off: %s", error)
+            await self._sweep()
             for slm in self._objects.slms:
                 self._queue.add_after(name_of(slm), self._rng.random() * seconds / 2)
+
+    async def _sweep(self) -> None:
+        try:
+            await self._objects.sweep()
+        except KubeError as error:
+            logger.warning("sweep put off: %s", error)
 
     def _changed(self, change: Change) -> None:
         key = key_of(change)

@@ -17,7 +17,7 @@ from slmfleet.kube.events import Recorder
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.pod_events import latest_warning
 from slmfleet.kube.queue import Result
-from slmfleet.kube.resources import PODS, Key, resource_of
+from slmfleet.kube.resources import PODS, Key, resource_of, uid_of
 from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
 
@@ -86,6 +86,9 @@ class Reconciler:
         if slm is None or slm["metadata"].get("deletionTimestamp"):
             return "ok", Result()  # garbage collection takes the children
         decision = await self._decide(_observe(slm, self.objects, self.access.cache))
+        creates = any(Ref.of(manifest) not in decision.observed.children for manifest in decision.plan.apply)
+        if creates and not await self._stands(slm):
+            return "ok", Result()
         failures = [
             failure for manifest in decision.plan.apply if (failure := await self._apply(key, decision, manifest))
         ]
@@ -98,6 +101,21 @@ class Reconciler:
         await self._tell(slm, decision.plan)
         after = decision.plan.requeue_after
         return ("refused", Result(after, failed=True)) if failures else ("ok", Result(after))
+
+    async def _stands(self, slm: Manifest) -> bool:
+        """Whether the API server still has this very object; what it has instead is taken in.
+
+        Asked before anything is created: were its deletion missed, we would make its children again and again while
+        garbage collection takes them.
+        """
+        metadata = slm["metadata"]
+        try:
+            found = await self.access.client.get(SLM_DEPLOYMENTS, metadata["namespace"], metadata["name"])
+        except NotFoundError:
+            self.objects.gone(slm)
+            return False
+        self.objects.answered(slm, found)
+        return uid_of(found) == uid_of(slm) and not found["metadata"].get("deletionTimestamp")
 
     async def _decide(self, observed: Observed) -> "_Decision":
         """Plan until nothing is left that the plan wants to know: what has its children's names, and why pods died.
@@ -173,7 +191,9 @@ class Reconciler:
         try:
             written = await self.access.status.write(SLM_DEPLOYMENTS, slm, plan.status)
         except (NotFoundError, ConflictError):
-            return  # deleted meanwhile
+            if await self._stands(slm):
+                raise
+            return
         if written is not None:
             self.objects.answered(slm, written)
         for event in plan.events:

@@ -37,7 +37,7 @@ class FakeClient(Client):
         self._versions = itertools.count(1)
         self._version = 0
         self._uids = itertools.count(1)
-        self._applied: dict[tuple[Where, str], Manifest] = {}
+        self._applied: dict[Where, dict[str, Manifest]] = defaultdict(dict)
         self._failures: dict[tuple[str, str], list[KubeError]] = defaultdict(list)
         self._history: list[tuple[str, str, Manifest]] = []
         self._oldest = 0
@@ -51,8 +51,12 @@ class FakeClient(Client):
 
     def seed(self, resource: Resource, obj: Manifest) -> Manifest:
         """Somebody else creates or changes an object."""
-        base = {"apiVersion": resource.api_version, "kind": resource.kind}
-        return copy.deepcopy(self._store(resource, base | copy.deepcopy(obj)))
+        where = (resource.plural, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        new = where not in self.objects
+        stored = self._store(resource, _types(resource) | copy.deepcopy(obj))
+        if new:
+            self._applied[where] = {"kubectl": copy.deepcopy(obj)}
+        return copy.deepcopy(stored)
 
     def remove(self, resource: Resource, namespace: str, name: str, *, silently: bool = False) -> None:
         """Somebody else deletes an object; `silently`: the watches lose the news."""
@@ -147,13 +151,20 @@ class FakeClient(Client):
             raise ConflictError(f"uid mismatch: {uid}")
         if existing is None and subresource:
             raise NotFoundError(f"{resource.plural} {name} not found")
-        if existing is not None and not force and (where, manager) not in self._applied:
+        applied = self._applied[where] if existing is not None else {}
+        others = {whose: fields for whose, fields in applied.items() if whose != manager}
+        if not force and any(_differ(fields, manifest) for fields in others.values()):
             raise ConflictError("Apply failed with conflicts")
         merged = copy.deepcopy(existing or {"metadata": {"namespace": namespace}})
-        _prune(merged, self._applied.get((where, manager), {}), manifest)
+        kept: Manifest = {}
+        for fields in (*others.values(), manifest):
+            _merge(kept, copy.deepcopy(fields))
+        _prune(merged, applied.get(manager, {}), kept)
         _merge(merged, copy.deepcopy(manifest))
-        self._applied[where, manager] = copy.deepcopy(manifest)
-        return copy.deepcopy(existing if merged == existing else self._store(resource, merged))
+        answer = copy.deepcopy(existing if merged == existing else self._store(resource, merged))
+        self._applied[where] = others | {manager: copy.deepcopy(manifest)}
+        answer["metadata"]["managedFields"] = [{"manager": whose} for whose in self._applied[where]]
+        return answer
 
     async def merge(self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str) -> Manifest:
         await self._request("merge", resource, manifest["metadata"]["name"])
@@ -232,6 +243,18 @@ class FakeClient(Client):
     def _deliver(self, watch: _Watch, kind: str, obj: Manifest) -> None:
         if watch.namespace in (None, obj["metadata"].get("namespace", "")) and _selected(obj, watch.labels):
             watch.inbox.put_nowait((kind, copy.deepcopy(obj)))
+
+
+def _types(resource: Resource) -> Manifest:
+    return {"apiVersion": resource.api_version, "kind": resource.kind}
+
+
+def _differ(theirs: object, ours: object) -> bool:
+    """Whether two managers set the same field to different values; owners are a set, their lists never conflict."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        common = theirs.keys() & ours.keys() - {"ownerReferences", "uid"}
+        return any(_differ(theirs[key], ours[key]) for key in common)
+    return theirs != ours
 
 
 def _labels(selector: str) -> dict[str, str]:

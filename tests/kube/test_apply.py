@@ -141,6 +141,50 @@ async def test_a_name_that_is_taken_between_the_look_and_the_first_apply_is_not_
     assert client.objects["services", "chat", "support"]["spec"] == {"port": 99}
 
 
+async def test_a_strangers_object_that_agrees_with_ours_is_given_back_as_it_was() -> None:
+    client = FakeClient()
+    theirs: Manifest = {
+        "metadata": {"name": "support", "namespace": "chat", "labels": {"a": "b"}},
+        "spec": {"port": 80},
+    }
+    stranger = client.seed(SERVICES, theirs)
+    ours = service(port=80, type="ClusterIP")
+    ours["metadata"] |= {"ownerReferences": [{"uid": "fleet", "controller": True}]}
+    ours["metadata"]["labels"] |= {"slmfleet.dev/deployment": "support"}
+    with pytest.raises(ConflictError, match="Service support was made by somebody else"):
+        await applier(client).apply(OWNER, ours, None)
+    left = client.objects["services", "chat", "support"]
+    assert left["spec"] == {"port": 80}
+    assert left["metadata"] | {"resourceVersion": "", "generation": 0} == stranger["metadata"] | {
+        "resourceVersion": "",
+        "generation": 0,
+    }
+
+
+async def test_our_own_creation_that_was_thought_to_have_failed_is_no_strangers() -> None:
+    client = FakeClient()
+    await applier(client).apply(OWNER, service(port=80), None)
+    assert await applier(client).apply(OWNER, service(port=81), None) is not None
+    assert client.objects["services", "chat", "support"]["spec"] == {"port": 81}
+
+
+async def test_a_merge_after_a_creation_is_bound_to_the_created_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeClient()
+    merged: list[Manifest] = []
+
+    async def a_webhook_appends(*_: object, **__: object) -> Manifest:
+        return client.seed(SERVICES, service(ports=[80, 81]))
+
+    async def merge(_: object, __: str, manifest: Manifest, **___: object) -> Manifest:
+        merged.append(manifest)
+        return client.seed(SERVICES, service(ports=[80]))
+
+    monkeypatch.setattr(client, "apply", a_webhook_appends)
+    monkeypatch.setattr(client, "merge", merge)
+    await applier(client).apply(OWNER, service(ports=[80]), None)
+    assert [manifest["metadata"]["uid"] for manifest in merged] == ["uid-1"]
+
+
 async def test_a_child_that_was_deleted_and_created_anew_is_applied_again() -> None:
     client = FakeClient()
     writer = applier(client)

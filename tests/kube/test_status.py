@@ -80,7 +80,7 @@ async def test_spec_and_labels_are_not_part_of_the_write() -> None:
     client = FakeClient()
     live = seeded(client)
     await writer(client).write(FLEETS, live, {"ready": "0/1"})
-    applied = next(body for (_, manager), body in client._applied.items() if manager == "slmfleet-status")
+    applied = next(by["slmfleet-status"] for by in client._applied.values() if "slmfleet-status" in by)
     assert applied == {
         "apiVersion": "slmfleet.dev/v1alpha1",
         "kind": "SLMDeployment",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from .client import Client
-from .errors import NotFoundError, RefusedError
+from .errors import ConflictError, NotFoundError, RefusedError
 from .resources import Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
@@ -55,6 +55,12 @@ def digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
+def _made_by_others(created: Manifest) -> bool:
+    """Whether anybody but us has set fields of an object that we meant to create; status is not the maker's."""
+    fields = created["metadata"].get("managedFields") or ()
+    return any(entry.get("manager") != MANAGER and not entry.get("subresource") for entry in fields)
+
+
 class Applier:
     """Writes children, and only what is not there already.
 
@@ -71,7 +77,8 @@ class Applier:
         """Bring a child of `owner` to the manifest; the written object, or None when nothing was to be written.
 
         `live` is the child as it was last seen, and must be None only for one that was looked for and not found.
-        Raises ConflictError when it is another object by now, NotLeaderError when this process may not write.
+        Raises ConflictError when it is another object by now, or when somebody else made one of that name first, and
+        NotLeaderError when this process may not write.
         """
         identity, content = (manifest["kind"], manifest["metadata"]["name"]), digest(manifest)
         applied = self._applied.setdefault(owner, {})
@@ -84,18 +91,34 @@ class Applier:
         body = manifest | {"metadata": manifest["metadata"] | precondition}
         written: Manifest | None = None
         try:
-            # Without force on creation: should somebody else create the name first, the apply fails and adopts nothing.
+            # Without force on creation: should somebody else create the name first with other content, nothing is done.
             written = await self._client.apply(resource, owner[0], body, manager=MANAGER, force=live is not None)
         except RefusedError:
             if live is None or not drifted(manifest, live):
                 raise
+        if live is None and written is not None and _made_by_others(written):
+            await self._give_back(resource, owner[0], manifest, written)
         if written is None or drifted(manifest, written):
             # An apply merges lists by key: what somebody else put into one stays, and may make the whole invalid (two
             # ports of one name). A merge patch replaces every list that we set.
             self._fence()
+            whose = {"uid": uid_of(written or live or {})}
+            body = manifest | {"metadata": manifest["metadata"] | whose}
             written = await self._client.merge(resource, owner[0], body, manager=MANAGER)
         applied[identity] = (uid_of(written), content)
         return written
+
+    async def _give_back(self, resource: Resource, namespace: str, manifest: Manifest, taken: Manifest) -> None:
+        """Undo an apply that was to create an object and found a stranger's; always raises.
+
+        An apply without force conflicts only where values differ: one that agrees with us has been adopted, and
+        garbage collection would take it with the fleet. Applying nothing drops exactly what nobody else set.
+        """
+        self._fence()
+        metadata = {"name": manifest["metadata"]["name"], "uid": uid_of(taken)}
+        nothing = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata}
+        await self._client.apply(resource, namespace, nothing, manager=MANAGER, force=False)
+        raise ConflictError(f"{manifest['kind']} {metadata['name']} was made by somebody else at the same time")
 
     async def delete(self, owner: Key, resource: Resource, name: str, uid: str) -> None:
         """Delete a child, and only the very object that was seen; ConflictError when another has its name by now."""

@@ -15,6 +15,7 @@ from slmfleet.kube.errors import (
     ConflictError,
     ExpiredError,
     KubeError,
+    NamespaceGoneError,
     NotFoundError,
     RefusedError,
     TransientError,
@@ -91,7 +92,18 @@ async def test_every_answer_has_its_error_with_the_servers_words(
 async def test_a_namespace_that_is_being_deleted_counts_as_gone(serve: Serve) -> None:
     causes = [{"reason": "NamespaceTerminating", "message": "namespace chat is being terminated"}]
     refused = {"kind": "Status", "code": 403, "message": "forbidden", "details": {"causes": causes}}
-    assert type(await caught(await serve(answers(refused, 403)))) is NotFoundError
+    assert type(await caught(await serve(answers(refused, 403)))) is NamespaceGoneError
+    absent = {"kind": "Status", "code": 404, "details": {"name": "chat", "kind": "namespaces"}}
+    assert type(await caught(await serve(answers(absent, 404)))) is NamespaceGoneError
+
+
+@pytest.mark.parametrize("details", [None, "overloaded", ["a"], {"causes": "many"}, {"causes": ["one", None]}])
+@pytest.mark.parametrize(("code", "expected"), [(503, TransientError), (403, RefusedError), (404, NotFoundError)])
+async def test_details_that_are_not_as_they_should_be_are_no_details(
+    serve: Serve, code: int, expected: type[KubeError], details: object
+) -> None:
+    error = await caught(await serve(answers({"message": "no", "details": details}, code)))
+    assert (type(error), str(error)) == (expected, "no")
 
 
 async def test_the_wish_to_wait_is_read_from_the_header_or_the_status(serve: Serve) -> None:

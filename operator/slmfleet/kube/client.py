@@ -11,7 +11,15 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from .errors import ConflictError, ExpiredError, KubeError, NotFoundError, RefusedError, TransientError
+from .errors import (
+    ConflictError,
+    ExpiredError,
+    KubeError,
+    NamespaceGoneError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from .resources import PODS, Manifest, Resource
 
 PAGE: Final = 500
@@ -83,7 +91,7 @@ class Client:
             async for line in response.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise _error(event["object"].get("code", 500), event["object"], None)
+                    raise _error(int(event["object"].get("code") or 500), event["object"], None)
                 yield event["type"], event["object"]
         except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError is one
             raise TransientError(f"watch of {resource.plural} broke: {_words(error)}") from error
@@ -156,7 +164,7 @@ class Client:
             answer = await self._json(method, path, query, body, media=media, within=within)
             result = "ok"
         except KubeError as error:
-            result = type(error).__name__.removesuffix("Error").lower()
+            result = _result(error)
             raise
         finally:
             self.wrote(resource.kind, verb, result)
@@ -224,9 +232,13 @@ async def connect(user_agent: str, on_write: WriteHook | None = None) -> Client:
 def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
     """The typed error of an answer; `status` is the server's metav1.Status."""
     message = str(status.get("message") or f"HTTP {code}")[:4096]
-    causes = (status.get("details") or {}).get("causes") or ()
+    details = _mapping(status.get("details"))
+    causes = details.get("causes")
+    reasons = [_mapping(cause).get("reason") for cause in causes] if isinstance(causes, list) else []
     # What a namespace on its way out refuses (403) will not be there in a moment.
-    if code == 404 or any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+    if "NamespaceTerminating" in reasons or (code == 404 and details.get("kind") == "namespaces"):
+        return NamespaceGoneError(message)
+    if code == 404:
         return NotFoundError(message)
     if code == 409:
         return ConflictError(message)
@@ -235,8 +247,19 @@ def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
     # A webhook that cannot be called is a 500 that stays until somebody repairs it: the user must read about it.
     if (400 <= code < 500 and code not in _UNAVAILABLE) or (code == 500 and "webhook" in message):
         return RefusedError(message)
-    seconds = retry_after or status.get("details", {}).get("retryAfterSeconds")
-    return TransientError(message, float(seconds) if str(seconds).isdecimal() else None)
+    seconds = retry_after or details.get("retryAfterSeconds")
+    return TransientError(message, float(str(seconds)) if str(seconds).isdecimal() else None)
+
+
+def _result(error: KubeError) -> str:
+    """What a failed write counts as."""
+    kind = NotFoundError if isinstance(error, NotFoundError) else type(error)
+    return kind.__name__.removesuffix("Error").lower()
+
+
+def _mapping(value: object) -> Manifest:
+    """A proxy's answer may look like a Status and have anything in its fields."""
+    return value if isinstance(value, dict) else {}
 
 
 def _parsed(body: bytes) -> Manifest:

@@ -6,7 +6,11 @@ class KubeError(Exception):
 
 
 class NotFoundError(KubeError):
-    """The object, its namespace or its kind does not exist, or the namespace is about to go."""
+    """The object, its namespace or its kind does not exist."""
+
+
+class NamespaceGoneError(NotFoundError):
+    """The namespace does not exist, or is about to go with everything in it."""
 
 
 class ConflictError(KubeError):

@@ -3,7 +3,15 @@ import asyncio
 import pytest
 
 from slmfleet.core.types import Event, LogRequest, Observed, Plan, Ref
-from slmfleet.kube.errors import NotFoundError, RefusedError, TransientError
+from slmfleet.kube.errors import (
+    ExpiredError,
+    KubeError,
+    NamespaceGoneError,
+    NotFoundError,
+    NotLeaderError,
+    RefusedError,
+    TransientError,
+)
 from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import DEPLOYMENTS, PODS, SERVICES
 from slmfleet.runtime.objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS
@@ -219,7 +227,7 @@ async def test_a_child_that_the_cache_still_has_though_it_is_gone_is_looked_up_a
 
 async def test_in_a_namespace_that_goes_nothing_more_is_tried_and_nobody_is_told() -> None:
     w = world(SERVICE, DEPLOYMENT)
-    w.client.fail("apply", "Service", NotFoundError('namespaces "chat" not found'))
+    w.client.fail("apply", "Service", NamespaceGoneError('namespaces "chat" not found'))
     assert await w.reconcile() == Result(60.0)
     assert w.written() == [("apply", "Service", "support")]
     assert w.outcome("gone") == 1
@@ -281,3 +289,39 @@ async def test_a_fleet_that_is_being_deleted_gets_no_children_though_nobody_has_
     w.client.seed(SLM_DEPLOYMENTS, going)
     assert await w.reconciler(KEY) == Result()
     assert w.written() == []
+
+
+async def test_a_child_that_is_gone_between_its_apply_and_its_merge_is_looked_for_again() -> None:
+    w = world(DEPLOYMENT)
+    w.client.seed(DEPLOYMENTS, child("Deployment", replicas=7))
+    w.client.fail("apply", "Deployment", RefusedError("duplicate"))
+    w.client.fail("merge", "Deployment", NotFoundError('deployments "support" not found'))
+    assert await w.reconcile() == Result(failed=True)
+    assert w.outcome("conflict") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "result"),
+    [
+        (NotLeaderError("lease not held"), "fenced", Result()),
+        (RefusedError("a policy"), "refused", Result(failed=True)),
+        (ExpiredError("too old"), "transient", Result(failed=True)),
+    ],
+)
+@pytest.mark.parametrize(
+    "call", [("apply-status", "SLMDeployment"), ("get", "Service"), ("delete", "Deployment")], ids=lambda call: call[0]
+)
+async def test_what_the_api_server_says_is_never_called_a_bug(
+    caplog: pytest.LogCaptureFixture, call: tuple[str, str], error: KubeError, outcome: str, result: Result
+) -> None:
+    caplog.set_level("INFO")
+    w = world(SERVICE)
+    uid = w.client.seed(DEPLOYMENTS, child("Deployment", "old"))["metadata"]["uid"]
+    plan = Plan(apply=(SERVICE,), delete=(Ref("apps/v1", "Deployment", "old", uid),), status={"ready": "0/1"})
+    w.decide = lambda _: plan
+    w.client.fail(*call, error)
+    assert await w.reconcile() == result
+    assert w.outcome(outcome) == 1
+    (record,) = [r for r in caplog.records if r.name == "slmfleet.runtime.reconciler"]
+    assert record.exc_info is None
+    assert str(error) in record.getMessage()

@@ -23,7 +23,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.reconciles = self._counter(
-            "reconcile", "Reconciles by result: ok, refused, transient, conflict, gone, bug."
+            "reconcile", "Reconciles by result: ok, refused, transient, conflict, gone, fenced, bug."
         )
         self.seconds = Histogram(
             "slmfleet_reconcile_seconds",

@@ -12,7 +12,15 @@ from slmfleet.core.types import Config, Inquiry, LogRequest, Manifest, Observed,
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache
 from slmfleet.kube.client import Client
-from slmfleet.kube.errors import ConflictError, NotFoundError, RefusedError, TransientError
+from slmfleet.kube.errors import (
+    ConflictError,
+    KubeError,
+    NamespaceGoneError,
+    NotFoundError,
+    NotLeaderError,
+    RefusedError,
+    TransientError,
+)
 from slmfleet.kube.events import Recorder
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.pod_events import latest_warning
@@ -71,12 +79,21 @@ class Reconciler:
         except TransientError as error:
             logger.warning("put off: %s", error, extra=about)
             return "transient", Result(error.retry_after, failed=True)
-        except NotFoundError as error:
+        except NamespaceGoneError as error:
             logger.info("the namespace goes, and this with it: %s", error, extra=about)
             return "gone", Result(_GOING_SECONDS)
-        except ConflictError as error:
+        except NotLeaderError as error:
+            logger.info("left to the next leader: %s", error, extra=about)
+            return "fenced", Result()  # this process ends, and who comes next looks at everything
+        except RefusedError as error:
+            logger.warning("refused: %s", error, extra=about)
+            return "refused", Result(failed=True)
+        except (ConflictError, NotFoundError) as error:
             logger.info("somebody else wrote at the same time, looking again: %s", error, extra=about)
             return "conflict", Result(failed=True)
+        except KubeError as error:
+            logger.warning("put off: %s", error, extra=about)
+            return "transient", Result(failed=True)
         except Exception:  # a bug that one object brings out must not end the process or delay the others
             logger.exception("reconcile failed", extra=about)
             return "bug", Result(failed=True)
@@ -166,7 +183,9 @@ class Reconciler:
             about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}
             logger.warning("%s %s refused: %s", ref.kind, ref.name, error, extra=about)
             return WriteFailure(ref, str(error))
-        except ConflictError:
+        except NamespaceGoneError:
+            raise
+        except (ConflictError, NotFoundError):
             if live is not None:
                 await self._reread(key, ref, live)
             raise

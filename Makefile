@@ -20,8 +20,10 @@ $(VENV)/.ready: requirements/dev.txt
 venv: $(VENV)/.ready ## The Python environment with everything that development needs
 
 .PHONY: lock
-lock: venv ## Lock the Python dependencies again (requirements/*.txt)
+lock: venv ## Lock the Python dependencies again (the engine environment is locked by hand: requirements/engine-cpu.in)
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 -c requirements/runtime.txt \
+		requirements/simulator.in -o requirements/simulator.txt
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 --extra simulator --group dev pyproject.toml -o requirements/dev.txt
 
 .PHONY: cluster cluster-down

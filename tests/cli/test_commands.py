@@ -67,6 +67,14 @@ def test_render_uses_an_accelerator_class_of_the_same_file() -> None:
             MINIMAL.replace('version: "0.32.0"', "version: 0.32"),
             "Error: <stdin>: SLMDeployment support: InvalidSpec: spec.engine.version: 0.32: ",
         ),
+        (
+            MINIMAL.replace("hf://Qwen", "Qwen"),
+            'Error: <stdin>: SLMDeployment support: InvalidSpec: spec.model.uri: "Qwen/Qwen3-8B" is not hf://owner/name, ',
+        ),
+        (
+            MINIMAL.replace("0.32.0", "0.8.5"),
+            "Error: <stdin>: SLMDeployment support: InvalidSpec: spec.engine.version: 0.8.5 is older than 0.11.0: ",
+        ),
         (MINIMAL.replace("nvidia-l4", "nvidia-l5"), "Error: <stdin>: SLMDeployment support: UnknownAccelerator: "),
         (MINIMAL + "  paused: true\n", "Error: <stdin>: SLMDeployment support is paused: "),
     ],
@@ -75,6 +83,13 @@ def test_render_says_what_is_wrong_with_its_input(text: str, message: str) -> No
     result = run("render", "-", stdin=text)
     assert result.exit_code == 1
     assert result.stderr.startswith(message)
+
+
+def test_render_reads_dates_as_the_text_that_they_are() -> None:
+    assert (
+        "built: '2026-01-01'"
+        in run("render", "-", stdin=MINIMAL + "  pod: {annotations: {built: 2026-01-01}}\n").stdout
+    )
 
 
 def test_render_refuses_an_image_for_a_platform_that_does_not_exist() -> None:

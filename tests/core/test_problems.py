@@ -65,7 +65,7 @@ QUOTA = 'pods "support-x" is forbidden: exceeded quota: gpus'
             ),
             {},
             "ConfigMissing",
-            'pod support-1: configmap "t" not found; create it, or correct spec.pod',
+            'pod support-1: configmap "t" not found: create it, or correct spec.pod',
             "Failed",
         ),
         (
@@ -199,3 +199,34 @@ def test_pods_that_are_set_up_are_asked_about_one_by_one_until_one_warns() -> No
     assert asked({"support-0-uid/events/1": ""}) == ["support-0", "support-1"]
     assert asked({"support-0-uid/events/1": "FailedMount: no"}) == ["support-0"]
     assert asked(nothing) == ["support-0", "support-1", "support-2"]
+
+
+def evicted(name: str) -> dict[str, Any]:
+    return pod(name, container=terminated(137), phase="Failed", reason="Evicted", message="low on memory")
+
+
+def test_a_pod_that_is_over_and_replaced_is_no_problem() -> None:
+    p = decide(applied(slm(), evicted("support-0"), pod(ready=True), **counts(1, 1)))
+    assert condition(p, "Ready")[0] == "True"
+    assert p.inquiries == ()
+
+
+def test_a_death_before_the_engine_came_up_again_is_not_what_is_wrong_now() -> None:
+    hung = pod(container=terminated(1) | {"started": True})
+    p = decide(applied(slm(), hung, **counts(1, 0)))
+    assert condition(p, "Available")[1:] == (
+        "NotAnswering",
+        "pod support-1: the engine came up, but its health check fails now: it hangs or is overloaded",
+    )
+    assert p.inquiries == ()
+
+
+def test_a_crash_says_more_than_a_pod_without_a_node() -> None:
+    waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE}
+    pods = [pod("support-0", conditions=[waiting]), pod("support-1", container=terminated(2))]
+    assert condition(decide(applied(slm(replicas=2), *pods, **counts(2, 0))), "Available")[1] == "CrashLoop"
+
+
+def test_a_scheduling_gate_is_told_in_the_schedulers_words() -> None:
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Scheduling is blocked"}
+    assert condition(decide(applied(slm(), pod(conditions=[gated]), **counts(1, 0))), "Available")[1] == "Unschedulable"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from slmfleet.api.catalogue import builtin
 from slmfleet.core.revisions import HISTORY
 from slmfleet.core.types import Config, Manifest, Observed, Ref
 
@@ -111,7 +112,39 @@ def test_revisions_beyond_the_history_are_deleted_oldest_first_and_never_the_cur
     for number in range(2, HISTORY + 4):
         old = stored(current | {"revision": number})
         old["metadata"] = old["metadata"] | {"name": f"support-old{number}", "uid": f"u{number}"}
-        old["data"] = old["data"] | {"inputs": {"spec": number}}
+        old["data"] = old["data"] | {"inputs": old["data"]["inputs"] | {"spec": {"replaced": number}}}
         children[Ref.of(old)] = old
     p = decide(replace(observed, children=children))
     assert [(ref.name, ref.uid) for ref in p.delete] == [("support-old2", "u2"), ("support-old3", "u3")]
+
+
+def test_a_field_that_is_newer_than_the_stored_inputs_changes_nothing_at_its_default() -> None:
+    observed = applied(slm(), **counts(1, 1))
+    (ref,) = [ref for ref in observed.children if ref.kind == "ControllerRevision"]
+    old = observed.children[ref]
+    del old["data"]["inputs"]["spec"]["drain"]  # as if an older release had not known it
+    assert decide(observed).status["revision"]["name"] == ref.name
+    changed = decide(Observed(slm(drain={"timeout": "10s"}), children=observed.children))
+    assert changed.status["revision"]["name"] != ref.name
+
+
+def test_a_default_that_a_newer_release_changed_does_not_roll_the_pods() -> None:
+    observed = applied(slm(drain={"timeout": "77s"}), **counts(1, 1))  # 77s: the default when it was stored
+    (ref,) = [ref for ref in observed.children if ref.kind == "ControllerRevision"]
+    assert observed.children[ref]["data"]["inputs"]["spec"]["drain"] == {"timeout": "77s"}
+    assert decide(observed, NEWER).status["revision"]["name"] == ref.name
+
+
+def test_an_object_equal_to_the_builtin_accelerator_changes_nothing() -> None:
+    observed = applied(slm(), **counts(1, 1))
+    builtin_ = builtin("nvidia-l4")
+    assert builtin_ is not None
+    same = {"metadata": {"name": "nvidia-l4"}, "spec": builtin_.to_manifest() | {"costPerHour": "0.8"}}
+    p = decide(replace(observed, accelerator=same), NEWER)
+    assert p.status["revision"]["renderer"] == "0.1.0"
+
+
+def test_removing_an_optional_field_is_a_change() -> None:
+    observed = applied(slm(engine={"version": "0.32.0", "maxModelLen": 4096}), **counts(1, 1))
+    p = decide(Observed(slm(), children=observed.children))
+    assert "--max-model-len" not in child(p, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]

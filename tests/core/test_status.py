@@ -197,10 +197,39 @@ def test_gpus_are_those_of_all_desired_replicas() -> None:
 
 def test_what_a_newer_operator_wrote_into_the_status_does_not_stop_an_older_one() -> None:
     newer = {"engine": {"version": "0.32.0", "image": "x", "adjusted": []}, "revision": {"name": "r", "renderer": "9"}}
-    p = decide(Observed(slm(replicas="three") | {"status": newer}))
+    children = applied(slm(), **counts(1, 1)).children
+    p = decide(Observed(slm(replicas="three") | {"status": newer}, children=children))
     assert p.status["engine"] == {"version": "0.32.0", "image": "x"}
 
 
 def test_a_refusal_of_any_length_fits_into_the_condition() -> None:
     failure = WriteFailure(Ref("apps/v1", "Deployment", "support"), "x" * 5000)
     assert len(condition(decide(Observed(slm(), failures=(failure,))), "Accepted")[2]) == 1024
+
+
+def test_a_paused_fleet_is_told_as_it_is_and_not_as_it_was_asked_for() -> None:
+    running = applied(slm(replicas=3), **counts(3, 3))
+    before = decide(running).status
+    asked = slm(replicas=0, paused=True, engine={"version": "0.33.0"}) | {"status": before}
+    p = decide(Observed(asked, children=running.children))
+    assert (p.status["ready"], p.status["engine"]) == ("3/3", before["engine"])
+    assert condition(p, "Available")[:2] == ("True", "AtLeastOneReady")
+    assert condition(p, "Progressing")[2].endswith("; the spec has changes that wait")
+
+
+@pytest.mark.parametrize(("replicas", "phase"), [(3, "Scaling"), (0, "Scaling")])
+def test_other_replicas_are_scaling_and_no_rollout(replicas: int, phase: str) -> None:
+    running = applied(slm(replicas=1), **counts(1, 1))
+    p = decide(Observed(slm(replicas=replicas), children=running.children))
+    assert condition(p, "Progressing")[1] == "Scaling"
+    assert p.status["phase"] == phase
+
+
+def test_a_url_is_only_told_once_the_service_is_ours() -> None:
+    stranger = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "support", "uid": "x"}}
+    assert decide(Observed(slm(), children={Ref.of(stranger): stranger})).status["url"] == ""
+
+
+def test_an_affinity_that_has_no_pods_structure_is_refused_by_its_path() -> None:
+    p = decide(Observed(slm(pod={"affinity": {"nodeAffinity": "foo"}})))
+    assert condition(p, "Accepted")[2].startswith("spec.pod.affinity.nodeAffinity: not the structure that a pod has")

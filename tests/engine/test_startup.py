@@ -13,9 +13,10 @@ from slmfleet.engine.startup import FIXED_SECONDS, MAX_SECONDS, billions_of_para
         ("hf://Qwen/Qwen3-30B-A3B", 30),  # a mixture of experts: the first number is what has to be loaded
         ("hf://google/gemma-3-270m-it", 0.27),
         ("hf://openai/gpt-oss-20b", 20),
-        ("hf://microsoft/phi-4", 16),  # the name says nothing
-        ("image:///models/tiny", 16),
-        ("pvc://models-70B/other", 16),  # a claim's name is not the model's
+        ("hf://microsoft/phi-4", 32),  # the name says nothing
+        ("image:///models/tiny", 32),
+        ("pvc://w/Llama-3-70B/snapshots/abc", 70),
+        ("pvc://models-70B/other", 32),  # a claim's name is not the model's
     ],
 )
 def test_the_size_is_read_from_the_checkpoints_name(uri: str, billions: float) -> None:

@@ -27,6 +27,13 @@ async def test_the_newest_warning_counts_whoever_posted_it() -> None:
     assert await latest_warning(client, "chat", "u1") == "FailedAttachVolume: message of new"
 
 
+async def test_a_warning_that_something_normal_followed_is_over() -> None:
+    client = FakeClient()
+    client.seed(POD_EVENTS, event("mount", "FailedMount", lastTimestamp="2026-01-01T00:00:05Z"))
+    client.seed(POD_EVENTS, event("pull", "Pulling", type_="Normal", lastTimestamp="2026-01-01T00:00:09Z"))
+    assert await latest_warning(client, "chat", "u1") == ""
+
+
 async def test_other_pods_normal_events_and_the_schedulers_are_left_out() -> None:
     client = FakeClient()
     client.seed(POD_EVENTS, event("other", "FailedMount", uid="u2"))

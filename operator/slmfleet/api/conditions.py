@@ -41,6 +41,7 @@ class Reason(StrEnum):
     POD_SETUP_FAILED = "PodSetupFailed"
     POD_REFUSED = "PodRefused"
     CRASH_LOOP = "CrashLoop"
+    NOT_ANSWERING = "NotAnswering"
     POD_ENDED = "PodEnded"
     # Progressing
     UP_TO_DATE = "UpToDate"

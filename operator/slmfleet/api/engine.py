@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from .base import ApiModel, cel, literal, rule
+from .base import ApiModel, Duration, cel, literal, rule
 
 # Flags that a typed field or the operator itself writes, and what to do instead: a second value in extraArgs would win
 # silently.
@@ -18,10 +18,19 @@ RESERVED_FLAGS: Final[dict[str, str]] = {
     "-tp": "set spec.parallelism.tensor instead",
     "--api-key": "a key in the arguments could be read in the pod, remove it",
     "--hf-token": "set spec.model.secretRef instead",
-    "--host": "the probes and the Service depend on the operator's value, remove it",
+    "--host": "the probes and the Service need every address, remove it",
     "--port": "the probes and the Service depend on the operator's value, remove it",
     "--shutdown-timeout": "set spec.drain.timeout instead",
     "--download-dir": "set spec.model.cache instead",
+    "--config": "a file could set any of the operator's flags, write its flags here instead",
+    "--uds": "the probes and the Service need a port, remove it",
+    "--ssl-keyfile": "the probes and the Service speak HTTP, end TLS in front of the Service",
+    "--ssl-certfile": "the probes and the Service speak HTTP, end TLS in front of the Service",
+    "--headless": "a replica without a server is never ready, remove it",
+    "--pipeline-parallel-size": "a replica has the GPUs of spec.parallelism.tensor only, remove it",
+    "-pp": "a replica has the GPUs of spec.parallelism.tensor only, remove it",
+    "--data-parallel-size": "a replica has the GPUs of spec.parallelism.tensor only, set spec.replicas instead",
+    "-dp": "a replica has the GPUs of spec.parallelism.tensor only, set spec.replicas instead",
 }
 
 
@@ -87,6 +96,17 @@ class Engine(ApiModel):
         le=10_485_760,
         description="Longest sequence, prompt plus answer, in tokens. Default: the model's own maximum. Lower values "
         "leave more of the KV cache for concurrent requests.",
+    )
+    start_timeout: Duration | None = Field(
+        None,
+        description="Longest time from the container's start to its first answer: download, loading, compilation, "
+        "such as 30m. Default: a generous guess from the size that the model's name tells.",
+        json_schema_extra=cel(
+            rule(
+                "duration(self) >= duration('30s') && duration(self) <= duration('12h')",
+                "must lie between 30s and 12h",
+            )
+        ),
     )
     extra_args: list[Annotated[str, Field(min_length=1, max_length=2048)]] | None = Field(
         None,

@@ -1,11 +1,18 @@
 """`spec.model`: where the weights come from, where they are kept, and the names that the model answers to."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from .base import ApiModel, ObjectName, Quantity, cel, rule
 from .pod import KeyRef
+
+URI_FORMS: Final = (
+    # No name begins with a dash: the engine would take it for a flag.
+    "^hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+$",
+    "^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*$",
+    "^image:///[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+)
 
 
 class ModelCache(ApiModel):
@@ -102,9 +109,7 @@ class ModelSource(ApiModel):
         "PersistentVolumeClaim of this namespace, mounted read-only) or image:///path (inside the engine image).",
         json_schema_extra=cel(
             rule(
-                r"self.matches('^hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$')"
-                r" || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*$')"
-                r" || self.matches('^image:///[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$')",
+                " || ".join(f"self.matches('{form}')" for form in URI_FORMS),
                 "no place for a model: use hf://owner/name, pvc://claim/path or image:///path",
                 message_expression="'\"' + self + '\" is no place for a model: use hf://owner/name, "
                 "pvc://claim/path or image:///path'",
@@ -116,7 +121,7 @@ class ModelSource(ApiModel):
         None,
         min_length=1,
         max_length=128,
-        pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*$",
         description="Commit, tag or branch of an hf:// model. Pin a commit: a branch can change under running "
         "replicas.",
     )

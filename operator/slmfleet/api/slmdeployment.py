@@ -5,8 +5,8 @@ from typing import Final, Literal
 from pydantic import ConfigDict, Field
 
 from .base import ApiModel, Duration, ObjectName, cel, rule
-from .engine import RESERVED_FLAGS, Engine
-from .model import ModelCache, ModelSource
+from .engine import Engine
+from .model import ModelSource
 from .pod import PodOverlay
 
 KIND: Final = "SLMDeployment"
@@ -102,19 +102,3 @@ class SLMDeploymentSpec(ApiModel):
     paused: bool = Field(
         False, description="While true the operator changes nothing of this deployment and only reports its status."
     )
-
-
-__all__ = [
-    "KIND",
-    "PLURAL",
-    "RESERVED_FLAGS",
-    "AcceleratorRef",
-    "Drain",
-    "Engine",
-    "ModelCache",
-    "ModelSource",
-    "Parallelism",
-    "PodOverlay",
-    "Rollout",
-    "SLMDeploymentSpec",
-]

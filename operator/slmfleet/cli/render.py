@@ -1,5 +1,6 @@
 """`slmfleet render`: the operator's plan for manifests, without a cluster."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +59,8 @@ def _children(slm: Manifest, namespace: str, accelerators: dict[str, Manifest], 
 
 def _read(text: str) -> list[dict[str, Any]]:
     try:
-        documents = [d for d in yaml.safe_load_all(text) if d is not None]
+        # As the API server gets it: kubectl sends JSON, which has no dates.
+        documents = [d for d in json.loads(json.dumps(list(yaml.safe_load_all(text)), default=str)) if d is not None]
     except yaml.YAMLError as error:
         raise RenderError(f"not valid YAML: {error}") from None
     for number, document in enumerate(documents, start=1):

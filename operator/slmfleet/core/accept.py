@@ -2,8 +2,10 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -11,12 +13,14 @@ from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.catalogue import NAMES, builtin
 from slmfleet.api.conditions import Reason
 from slmfleet.api.engine import RESERVED_FLAGS, reserved_flag
+from slmfleet.api.model import URI_FORMS
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.engine.version import OLDEST, EngineVersion
 
 from .problems import Verdict
 from .types import Manifest
 
-MAX_ERRORS = 5
+MAX_ERRORS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
     chosen = custom or builtin(wanted)
     if chosen is None:
         return Verdict(Reason.UNKNOWN_ACCELERATOR, _unknown(wanted))
-    problems = [*_reserved_flags(spec), *_gpus(spec, chosen), *_volumes(spec)]
+    problems = [*_forms(spec), *_reserved_flags(spec), *_gpus(spec, chosen), *_volumes(spec), *_affinity(spec)]
     if problems:
         return Verdict(Reason.INVALID_SPEC, "; ".join(problems[:MAX_ERRORS]))
     return Accepted(spec, chosen, custom)
@@ -80,6 +84,14 @@ def _unknown(wanted: str) -> str:
     )
 
 
+def _forms(spec: SLMDeploymentSpec) -> Iterable[str]:
+    """The two rules of the CRD without which no arguments can be written; `slmfleet render` has no API server."""
+    if not any(re.match(form, spec.model.uri) for form in URI_FORMS) or "/.." in spec.model.uri:
+        yield f'spec.model.uri: "{spec.model.uri}" is not hf://owner/name, pvc://claim/path or image:///path'
+    if EngineVersion.parse(spec.engine.version) < OLDEST:
+        yield f"spec.engine.version: {spec.engine.version} is older than 0.11.0: use 0.11.0 or newer"
+
+
 def _reserved_flags(spec: SLMDeploymentSpec) -> Iterable[str]:
     for argument in spec.engine.extra_args or []:
         flag = reserved_flag(argument)
@@ -102,6 +114,17 @@ def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterabl
             f"spec.pod.resources sets {accelerator.resource_name}, "
             "which follows from spec.parallelism.tensor: remove it"
         )
+
+
+def _affinity(spec: SLMDeploymentSpec) -> Iterable[str]:
+    """The shape of the one part that we merge with the accelerator's; the API server checks the rest."""
+    node = (spec.pod.affinity or {}).get("nodeAffinity") or {}
+    required = (node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}) if isinstance(node, dict) else None
+    terms = (required.get("nodeSelectorTerms") or []) if isinstance(required, dict) else None
+    if not isinstance(terms, list) or not all(
+        isinstance(term, dict) and all(isinstance(part, list) for part in term.values()) for term in terms
+    ):
+        yield "spec.pod.affinity.nodeAffinity: not the structure that a pod has, see kubectl explain pod.spec.affinity"
 
 
 def _volumes(spec: SLMDeploymentSpec) -> Iterable[str]:

@@ -36,8 +36,10 @@ class Fleet:
     ready: int = 0
     updated: int = 0
     total: int = 0
+    current: bool = False
+    """The Deployment carries the wanted template."""
     settled: bool = False
-    """The Deployment carries the wanted template and replicas, and its controller has seen it."""
+    """It also has the wanted replicas, and its controller has seen both."""
     deadline_exceeded: str = ""
     problem: Verdict | None = None
 
@@ -54,6 +56,7 @@ def fleet(desired: int, revision: str, deployment: Manifest | None, problem: Ver
         ready=status.get("readyReplicas", 0),
         updated=status.get("updatedReplicas", 0),
         total=status.get("replicas", 0),
+        current=metadata.get("labels", {}).get(REVISION) == revision,
         settled=(
             metadata.get("labels", {}).get(REVISION) == revision
             and deployment["spec"].get("replicas") == desired
@@ -80,10 +83,11 @@ def available(f: Fleet) -> Statement:
 def progressing(f: Fleet, revision: Revision, *, paused: bool) -> Statement:
     """Is the fleet on its way to the spec, or there already?"""
     if paused:
-        return Statement("False", Reason.PAUSED, "spec.paused is true: nothing is changed until it is false")
+        waiting = "" if f.settled else "; the spec has changes that wait"
+        return Statement("False", Reason.PAUSED, f"spec.paused is true: nothing is changed until it is false{waiting}")
     if f.deadline_exceeded:
         return Statement("False", Reason.DEADLINE_EXCEEDED, f.deadline_exceeded)
-    if not f.settled and f.total > 0:
+    if not f.current and f.total > 0:
         return Statement("True", Reason.ROLLING_OUT, "the spec has changed and is being applied")
     if f.updated < f.total:
         old = f.total - f.updated
@@ -128,7 +132,7 @@ def phase(f: Fleet, statements: Statements) -> Phase:
         return "ScaledToZero" if f.total == 0 else "Scaling"
     if statements[ConditionType.READY].status == "True":
         return "Ready"
-    if f.ready > 0 and f.problem is not None:
+    if f.ready > 0 and (f.problem is not None or progressing_.reason == Reason.DEADLINE_EXCEEDED):
         return "Degraded"
     if f.ready > 0:
         return "Updating" if progressing_.reason == Reason.ROLLING_OUT else "Scaling"

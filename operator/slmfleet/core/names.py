@@ -54,6 +54,11 @@ class Names:
         return f"{self.name}-models"
 
     @property
+    def service_account(self) -> str:
+        """The pods' identity; the bare name could be "default", which every namespace has."""
+        return f"{self.name}-engine"
+
+    @property
     def url(self) -> str:
         """Where clients inside the cluster find the OpenAI-compatible API."""
         return f"http://{self.name}.{self.namespace}.svc"

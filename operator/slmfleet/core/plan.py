@@ -85,10 +85,11 @@ def _obsolete(
 ) -> tuple[Ref, ...]:
     """Children of ours that nothing needs any more: old revisions, and the ServiceAccount once a user's is in use."""
     refs = expired(_revisions(observed, names), revision.name)
-    account = observed.children.get(Ref("v1", "ServiceAccount", names.name))
-    in_use = any(pod["spec"].get("serviceAccountName") == names.name for pod in observed.pods)
-    if account is not None and names.owns(account) and accepted.spec.pod.service_account_name and not in_use:
-        refs.append(Ref("v1", "ServiceAccount", names.name, account["metadata"]["uid"]))
+    account = observed.children.get(Ref("v1", "ServiceAccount", names.service_account))
+    users = accepted.spec.pod.service_account_name
+    in_use = any(pod["spec"].get("serviceAccountName") == names.service_account for pod in observed.pods)
+    if account is not None and names.owns(account) and users not in (None, names.service_account) and not in_use:
+        refs.append(Ref("v1", "ServiceAccount", names.service_account, account["metadata"]["uid"]))
     wanted = {Ref.of(manifest) for manifest in desired}
     return tuple(ref for ref in refs if Ref(ref.api_version, ref.kind, ref.name) not in wanted)
 

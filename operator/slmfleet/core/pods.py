@@ -41,6 +41,8 @@ class PodFacts:
     unschedulable: str
     waiting_reason: str
     waiting_message: str
+    started: bool
+    """Its engine has answered a health check since it was started."""
     being_set_up: bool
     """On a node, but volumes, network or image are not there yet."""
     exit: Exit | None
@@ -73,6 +75,9 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
     metadata = pod["metadata"]
     ready = conditions.get("Ready", {}).get("status") == "True"
     ended = _exit(container)
+    finished = status.get("phase") in {"Failed", "Succeeded"}
+    if finished or (ended is not None and ended.previous and container.get("started")):
+        ended = None  # the pod's own end says more; a successor that came up is past that death
     setting_up = waiting.get("reason") == "ContainerCreating" and "deletionTimestamp" not in metadata
     inquiry: Inquiry | None = None
     if setting_up:
@@ -83,11 +88,12 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
         name=metadata["name"],
         ready=ready,
         deleting="deletionTimestamp" in metadata,
-        finished=status.get("phase") in {"Failed", "Succeeded"},
+        finished=finished,
         verdict=": ".join(part for part in (status.get("reason", ""), status.get("message", "")) if part),
-        unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
+        unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
+        started=bool(container.get("started")),
         being_set_up=setting_up,
         exit=ended,
         inquiry=inquiry,

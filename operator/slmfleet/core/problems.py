@@ -5,8 +5,10 @@ the kubelet, the API server or the engine itself. Texts hold no times and no cou
 change while nothing happens.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from slmfleet.api.conditions import Reason
 from slmfleet.engine.causes import explain_exit, find_cause
@@ -15,7 +17,7 @@ from slmfleet.engine.redact import redact
 from .pods import PodFacts
 from .types import Manifest, PodEventsRequest
 
-MAX_MESSAGE = 1024
+MAX_MESSAGE: Final = 1024
 _IMAGE_REASONS = frozenset(
     {
         "ErrImagePull",
@@ -26,6 +28,10 @@ _IMAGE_REASONS = frozenset(
         "RegistryUnavailable",
     }
 )
+
+
+_SECRET: Final = re.compile(r"\bsecret \"|\bin Secret ")
+_CONFIG_MAP: Final = re.compile(r"\bconfigmap \"|\bin ConfigMap ")
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,12 @@ def image_pull(s: Situation) -> Verdict | None:
 def configuration(s: Situation) -> Verdict | None:
     """The kubelet cannot make the container: a Secret or ConfigMap is missing, or its settings are refused."""
     for pod in _waiting(s.pods, {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}):
-        words = pod.waiting_message.lower()
-        if "secret" in words:
-            advice = "create it, or correct spec.model.secretRef or spec.pod"
-            return Verdict(Reason.SECRET_MISSING, bounded(f"pod {pod.name}: {pod.waiting_message}: {advice}"))
-        advice = "; create it, or correct spec.pod" if "configmap" in words else ""
-        return Verdict(Reason.CONFIG_MISSING, bounded(f"pod {pod.name}: {pod.waiting_message}{advice}"))
+        words = f"pod {pod.name}: {bounded(pod.waiting_message)}"
+        if _SECRET.search(pod.waiting_message):
+            return Verdict(Reason.SECRET_MISSING, f"{words}: create it, or correct spec.model.secretRef or spec.pod")
+        if _CONFIG_MAP.search(pod.waiting_message):
+            return Verdict(Reason.CONFIG_MISSING, f"{words}: create it, or correct spec.pod")
+        return Verdict(Reason.POD_SETUP_FAILED, words)
     return None
 
 
@@ -109,12 +115,34 @@ def ended(s: Situation) -> Verdict | None:
     return None
 
 
-CHAIN: tuple[Check, ...] = (pod_refused, unschedulable, image_pull, configuration, setup, crash_loop, ended)
+def not_answering(s: Situation) -> Verdict | None:
+    """The engine runs and had come up, but its health check fails: hung or overloaded."""
+    for pod in s.pods:
+        if pod.started and not pod.finished:
+            text = f"pod {pod.name}: the engine came up, but its health check fails now: it hangs or is overloaded"
+            return Verdict(Reason.NOT_ANSWERING, text)
+    return None
+
+
+# What needs a person comes before what needs room: four crashing replicas say more than a fifth one without a node.
+CHAIN: tuple[Check, ...] = (
+    pod_refused,
+    image_pull,
+    configuration,
+    setup,
+    crash_loop,
+    not_answering,
+    unschedulable,
+    ended,
+)
 
 
 def find_problem(pods: Iterable[PodFacts], deployment: Manifest | None, answers: Mapping[str, str]) -> Verdict | None:
     """The first thing that keeps replicas from being ready; None while they are ready or simply on their way."""
-    waiting = tuple(p for p in pods if not p.ready and not p.deleting)
+    alive = [p for p in pods if not p.deleting and not p.finished]
+    # A ReplicaSet replaces a pod that is over and leaves it lying: it only matters while its successor is not there.
+    over = [p for p in pods if p.finished and not alive]
+    waiting = tuple(p for p in [*alive, *over] if not p.ready)
     situation = Situation(waiting, deployment, answers)
     return next((verdict for check in CHAIN if (verdict := check(situation)) is not None), None)
 

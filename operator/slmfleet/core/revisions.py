@@ -1,11 +1,12 @@
 """Revisions: a pod template is rendered once per change of the user's, and kept.
 
-    inputs   = what the user decided: the spec's fields that reach the pods, and the AcceleratorClass object if any
+    inputs   = what the user decided: the spec's fields that reach the pods, with today's defaults written out, and the
+               accelerator's, marked when they come from the built-in catalogue
     revision = the stored one with the same inputs, else a new one rendered now
 
 A newer operator finds the inputs unchanged and goes on with the stored template, whatever it would render today: its
-defaults, catalogue and image names enter only with the user's next change, or with `onOperatorUpgrade: Roll`. Fields
-that equal their default are left out of the inputs, so that a new field with a default changes nothing either.
+defaults, catalogue and image names enter only with the user's next change, or with `onOperatorUpgrade: Roll`. Stored
+inputs may lack fields that are newer than they are: those are unchanged while they are at their default.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
+from slmfleet.api.base import ApiModel
+from slmfleet.api.model import ModelCache
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
 from .build.revision import controller_revision
@@ -24,14 +27,12 @@ from .types import Manifest, Ref
 HISTORY: Final = 5
 """Unused revisions that are kept, so that a rollback finds the template that ran before."""
 
-_NOT_IN_PODS: Final[Any] = {
-    "replicas": True,
-    "rollout": True,
-    "paused": True,
-    # A claim can grow under running pods.
-    "model": {"cache": {"size", "storage_class_name", "access_mode", "when_deleted"}},
-}
-_ACCELERATOR_IN_PODS: Final = {"platform", "resource_name", "node_terms", "tolerations", "runtime_class_name"}
+_NOT_IN_PODS: Final = frozenset({"replicas", "rollout", "paused"})
+_NOT_OF_A_CACHE: Final = frozenset({"size", "storage_class_name", "access_mode", "when_deleted"})
+"""A claim can grow under running pods; what it is made of cannot change."""
+_ACCELERATOR_IN_PODS: Final = frozenset(
+    {"platform", "resource_name", "node_terms", "tolerations", "runtime_class_name"}
+)
 
 
 @dataclass(frozen=True)
@@ -46,23 +47,58 @@ class Revision:
     outdated: bool = False
 
 
-def template_inputs(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec | None) -> Manifest:
-    """What the user decided about the pods; `accelerator` is an object's spec, None for the built-in catalogue."""
-    inputs: dict[str, Any] = {
-        "spec": spec.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, exclude=_NOT_IN_PODS)
-    }
-    if spec.model.cache is not None:
-        inputs["spec"]["model"].setdefault("cache", {})
-    if accelerator is not None:
-        inputs["accelerator"] = accelerator.model_dump(
-            by_alias=True, exclude_none=True, exclude_defaults=True, include=_ACCELERATOR_IN_PODS
+@dataclass(frozen=True)
+class Inputs:
+    """What the user decided about the pods."""
+
+    spec: SLMDeploymentSpec
+    accelerator: AcceleratorClassSpec
+    builtin: bool
+    """The accelerator is the catalogue's, which no user wrote: it may differ between releases."""
+
+    def stored(self) -> Manifest:
+        """As it is kept in a revision."""
+        spec = self.spec.model_dump(by_alias=True, exclude_none=True, exclude=set(_NOT_IN_PODS))
+        if self.spec.model.cache is not None:
+            kept = self.spec.model.cache.model_dump(by_alias=True, exclude_none=True, exclude=set(_NOT_OF_A_CACHE))
+            spec["model"]["cache"] = kept
+        include = set(_ACCELERATOR_IN_PODS)
+        accelerator = self.accelerator.model_dump(by_alias=True, exclude_none=True, include=include)
+        return {"spec": spec, "accelerator": accelerator, "builtinAccelerator": self.builtin}
+
+    def same_as(self, stored: Manifest) -> bool:
+        """Whether the user has changed nothing since these inputs were stored, perhaps by an older release."""
+        in_pods = frozenset(type(self.accelerator).model_fields) - _ACCELERATOR_IN_PODS
+        return _unchanged(self.spec, stored["spec"], _NOT_IN_PODS) and (
+            (self.builtin and stored["builtinAccelerator"])
+            or _unchanged(self.accelerator, stored["accelerator"], in_pods)
         )
-    return inputs
+
+
+def _unchanged(model: ApiModel, stored: Manifest, leave_out: frozenset[str] = frozenset()) -> bool:
+    for name, field in type(model).model_fields.items():
+        if name in leave_out:
+            continue
+        value, key = getattr(model, name), field.alias or name
+        if key not in stored and value != field.get_default(call_default_factory=True):
+            return False
+        if key in stored and not _same(value, stored[key]):
+            return False
+    return True
+
+
+def _same(value: object, stored: Any) -> bool:  # noqa: ANN401 - JSON
+    if isinstance(value, ApiModel):
+        leave_out = _NOT_OF_A_CACHE if isinstance(value, ModelCache) else frozenset()
+        return isinstance(stored, dict) and _unchanged(value, stored, leave_out)
+    if isinstance(value, list):
+        return isinstance(stored, list) and len(value) == len(stored) and all(map(_same, value, stored))
+    return bool(value == stored)
 
 
 def choose(
     names: Names,
-    inputs: Manifest,
+    inputs: Inputs,
     stored: Iterable[Manifest],
     render: Callable[[], Manifest],
     *,
@@ -72,7 +108,7 @@ def choose(
     """The revision to run: a stored one with these inputs, or a new one."""
     known = sorted(stored, key=lambda r: int(r["revision"]), reverse=True)
     fresh = render()
-    same_inputs = [r for r in known if r["data"]["inputs"] == inputs]
+    same_inputs = [r for r in known if inputs.same_as(r["data"]["inputs"])]
     same_template = [r for r in same_inputs if r["data"]["template"] == fresh]
     if candidates := same_template if roll_on_upgrade else same_inputs:
         chosen = candidates[0]
@@ -86,8 +122,8 @@ def choose(
             outdated=data["template"] != fresh,
         )
     number = int(known[0]["revision"]) + 1 if known else 1
-    name = f"{names.name}-{digest([inputs, fresh])}"
-    data = {"inputs": inputs, "renderer": renderer, "template": fresh}
+    name = f"{names.name}-{digest([inputs.stored(), fresh])}"
+    data = {"inputs": inputs.stored(), "renderer": renderer, "template": fresh}
     return Revision(name, number, renderer, fresh, controller_revision(names, name, number, data))
 
 

@@ -1,5 +1,6 @@
 """The whole status of an SLMDeployment, and the events that its changes are worth."""
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -20,6 +21,26 @@ _QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED})
 _UNTOLD: Final = frozenset({Reason.NO_READY_REPLICA, Reason.NOT_ACCEPTED})
 
 
+@dataclass(frozen=True)
+class Running:
+    """What the fleet runs, besides its numbers of replicas."""
+
+    gpus: int = 0
+    url: str = ""
+    engine: EngineStatus | None = None
+    revision: RevisionStatus | None = None
+
+    @classmethod
+    def carried(cls, before: Manifest) -> "Running":
+        """As the last status told, for a spec that is not carried out."""
+        return cls(
+            before.get("gpus", 0),
+            before.get("url", ""),
+            _carried(EngineStatus, before.get("engine")),
+            _carried(RevisionStatus, before.get("revision")),
+        )
+
+
 def accepted_status(
     slm: Manifest,
     accepted: Accepted,
@@ -30,7 +51,12 @@ def accepted_status(
 ) -> Manifest:
     """The status of a deployment whose spec is carried out."""
     names, spec = Names.of(slm), accepted.spec
-    facts = fleet(spec.replicas, revision.name, deployment, problem)
+    # A paused spec is not what runs: the numbers, the engine and the template are those of the Deployment as it is.
+    held = deployment if spec.paused else None
+    desired = held["spec"].get("replicas", 0) if held is not None else spec.replicas
+    facts = fleet(desired, revision.name, deployment, problem)
+    if held is not None:
+        facts = replace(facts, settled=facts.settled and desired == spec.replicas)
     available_ = available(facts)
     progressing_ = progressing(facts, revision, paused=spec.paused)
     statements = {
@@ -39,17 +65,17 @@ def accepted_status(
         ConditionType.PROGRESSING: progressing_,
         ConditionType.READY: ready(facts, available_, progressing_, names.url),
     }
+    before = slm.get("status", {})
+    if held is not None and not facts.current:
+        return _status(slm, facts, statements, now, Running.carried(before))
     image = next(c["image"] for c in revision.template["spec"]["containers"] if c["name"] == ENGINE_CONTAINER)
-    gpus = spec.replicas * spec.parallelism.tensor if accepted.accelerator.resource_name else 0
-    return _status(
-        slm,
-        facts,
-        statements,
-        now,
-        gpus=gpus,
+    running = Running(
+        gpus=desired * spec.parallelism.tensor if accepted.accelerator.resource_name else 0,
+        url=names.url,
         engine=EngineStatus(version=spec.engine.version, image=image),
         revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
     )
+    return _status(slm, facts, statements, now, running)
 
 
 def rejected_status(
@@ -67,16 +93,8 @@ def rejected_status(
         ),
         ConditionType.READY: Statement("False", verdict.reason, verdict.message),
     }
-    before = slm.get("status", {})
-    return _status(
-        slm,
-        facts,
-        statements,
-        now,
-        gpus=before.get("gpus", 0) if deployment is not None else 0,
-        engine=_carried(EngineStatus, before.get("engine")),
-        revision=_carried(RevisionStatus, before.get("revision")),
-    )
+    running = Running.carried(slm.get("status", {})) if deployment is not None else Running()
+    return _status(slm, facts, statements, now, running)
 
 
 def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
@@ -98,16 +116,7 @@ def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _status(
-    slm: Manifest,
-    f: Fleet,
-    statements: Statements,
-    now: datetime,
-    *,
-    gpus: int,
-    engine: EngineStatus | None,
-    revision: RevisionStatus | None,
-) -> Manifest:
+def _status(slm: Manifest, f: Fleet, statements: Statements, now: datetime, running: Running) -> Manifest:
     names = Names.of(slm)
     return SLMDeploymentStatus(
         observed_generation=slm["metadata"].get("generation", 0),
@@ -116,11 +125,11 @@ def _status(
         replicas=f.total,
         ready_replicas=f.ready,
         updated_replicas=f.updated,
-        gpus=gpus,
+        gpus=running.gpus,
         selector=",".join(f"{key}={value}" for key, value in names.selector.items()),
-        url=names.url,
-        engine=engine,
-        revision=revision,
+        url=running.url,
+        engine=running.engine,
+        revision=running.revision,
         conditions=_conditions(slm, statements, now),
     ).to_manifest()
 

@@ -14,7 +14,7 @@ from typing import Final
 FIXED_SECONDS: Final = 600
 DOWNLOAD_GB_PER_SECOND: Final = 0.05
 READ_GB_PER_SECOND: Final = 0.2
-UNKNOWN_BILLIONS: Final = 16.0
+UNKNOWN_BILLIONS: Final = 32.0
 BYTES_PER_PARAMETER: Final = 2
 """BF16; quantized checkpoints are smaller, so the budget errs on the long side."""
 MAX_SECONDS: Final = 4 * 3600
@@ -24,12 +24,12 @@ _SIZE = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([BbMm])(?![A-Za
 
 
 def billions_of_parameters(uri: str) -> float:
-    """The model's size as its name tells it, in 10^9 parameters; a cautious 16 where the name says nothing."""
-    match = _SIZE.search(uri.rsplit("/", maxsplit=1)[-1])
-    if match is None:
-        return UNKNOWN_BILLIONS
-    experts, size, unit = match.groups()
-    return int(experts or 1) * float(size) * (1 if unit in "Bb" else 0.001)
+    """The model's size as its path tells it, in 10^9 parameters: the largest size named, else a cautious guess."""
+    path = uri.partition("://")[2].partition("/")[2]
+    sizes = [
+        int(experts or 1) * float(size) * (1 if unit in "Bb" else 0.001) for experts, size, unit in _SIZE.findall(path)
+    ]
+    return max(sizes, default=UNKNOWN_BILLIONS)
 
 
 def start_budget(uri: str) -> int:

@@ -32,5 +32,7 @@ class EngineVersion:
         return (self.release, self.stage, self.number) < (other.release, other.stage, other.number)
 
 
+OLDEST = EngineVersion((0, 11, 0))
+"""First release with only the V1 engine."""
 GRACEFUL_SHUTDOWN_SINCE = EngineVersion((0, 18, 0))
 """First release with --shutdown-timeout (vllm#36666); before it SIGTERM aborts what runs."""

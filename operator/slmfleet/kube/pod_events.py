@@ -10,15 +10,20 @@ logger = logging.getLogger(__name__)
 
 
 async def latest_warning(client: Client, namespace: str, uid: str) -> str:
-    """'Reason: message' of the newest warning about the pod; "" when there is none. Never fails: it only explains."""
+    """'Reason: message' of the newest event about the pod if it is a warning, else "". Never fails: it only explains.
+
+    A warning that something normal followed (a mount that failed once, then a long pull) is over, as is what the
+    scheduler warned of before it found a node.
+    """
     try:
-        events, _ = await client.list(POD_EVENTS, namespace, fields=f"involvedObject.uid={uid},type=Warning")
+        events, _ = await client.list(POD_EVENTS, namespace, fields=f"involvedObject.uid={uid}")
     except KubeError as error:
         logger.info("no events of pod %s in %s: %s", uid, namespace, error)
         return ""
-    # What the scheduler warned of before it found a node is over.
     newest = max((e for e in events if e.get("reason") != "FailedScheduling"), key=_when, default=None)
-    return f"{newest.get('reason', '')}: {newest.get('message', '')}" if newest else ""
+    if newest is None or newest.get("type") != "Warning":
+        return ""
+    return f"{newest.get('reason', '')}: {newest.get('message', '')}"
 
 
 def _when(event: Manifest) -> str:

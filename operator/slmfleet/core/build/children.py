@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from slmfleet.core.accept import Accepted
 from slmfleet.core.names import Names
-from slmfleet.core.revisions import Revision, choose, template_inputs
+from slmfleet.core.revisions import Inputs, Revision, choose
 from slmfleet.core.types import Config, Manifest
 
 from .cache_claim import cache_claim
@@ -20,10 +20,10 @@ def children(
 ) -> tuple[Revision, list[Manifest]]:
     """The revision to run and every object that should exist; what a pod refers to comes before the pods."""
     spec, accelerator = accepted.spec, accepted.accelerator
-    image = spec.engine.image or config.images[accelerator.platform].format(version=spec.engine.version)
+    image = spec.engine.image or config.images[accelerator.platform].replace("{version}", spec.engine.version)
     revision = choose(
         names,
-        template_inputs(spec, accepted.accelerator_object),
+        Inputs(spec, accelerator, builtin=accepted.accelerator_object is None),
         stored,
         lambda: pod_template(names, spec, accelerator, image),
         renderer=config.renderer,

@@ -2,9 +2,9 @@
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.core.durations import start_seconds
 from slmfleet.core.names import REVISION, Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.startup import start_budget
 
 SCHEDULING_SLACK_SECONDS = 120
 """For the scheduler, the image pull's last bytes and the API server's own delays."""
@@ -44,4 +44,4 @@ def strategy(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Mani
 def progress_deadline(spec: SLMDeploymentSpec, template: Manifest) -> int:
     """Seconds without progress after which a rollout has failed: the old pod's drain, then the new one's start."""
     drain: int = template["spec"]["terminationGracePeriodSeconds"]
-    return start_budget(spec.model.uri) + drain + SCHEDULING_SLACK_SECONDS
+    return start_seconds(spec) + drain + SCHEDULING_SLACK_SECONDS

@@ -5,11 +5,10 @@ from typing import Any, Final
 from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.pod import PodOverlay
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
-from slmfleet.core.durations import seconds
+from slmfleet.core.durations import seconds, start_seconds
 from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC, Names
 from slmfleet.core.types import Manifest
 from slmfleet.engine.argv import COMMAND, PORT, engine_args
-from slmfleet.engine.startup import start_budget
 
 from . import pod_parts as parts
 
@@ -28,7 +27,7 @@ def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: Accelerator
     template: Manifest = {
         "metadata": {"labels": {**(overlay.labels or {}), **names.labels, TRAFFIC: "true"}},
         "spec": {
-            "serviceAccountName": overlay.service_account_name or names.name,
+            "serviceAccountName": overlay.service_account_name or names.service_account,
             "automountServiceAccountToken": False,
             # A Service named "vllm" would otherwise inject VLLM_PORT=tcp://... and vLLM dies reading it (vllm#34199).
             "enableServiceLinks": False,
@@ -42,7 +41,7 @@ def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: Accelerator
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "affinity": parts.affinity(names, overlay, accelerator),
+            "affinity": parts.affinity(names, spec, accelerator),
             "containers": [engine_container(names, spec, accelerator, image, drain)],
             "volumes": parts.volumes(names, spec, accelerator),
             **scheduling(overlay, accelerator),
@@ -57,7 +56,7 @@ def engine_container(
     names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, drain: int
 ) -> Manifest:
     """The container that runs vLLM."""
-    budget = start_budget(spec.model.uri)
+    budget = start_seconds(spec)
     return {
         "name": ENGINE_CONTAINER,
         "image": image,
@@ -68,10 +67,10 @@ def engine_container(
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": parts.resources(spec, accelerator),
         # vLLM does not listen until the model is loaded, so liveness must wait for a startup probe of its own.
-        "startupProbe": _health(STARTUP_PERIOD_SECONDS, 3, -(-budget // STARTUP_PERIOD_SECONDS)),
+        "startupProbe": _fatal(_health(STARTUP_PERIOD_SECONDS, 3, -(-budget // STARTUP_PERIOD_SECONDS))),
         "readinessProbe": _health(5, 3, 3),
         # /health answers slowly under load: a minute of silence, not one slow answer, is a dead engine.
-        "livenessProbe": _health(10, 10, 6),
+        "livenessProbe": _fatal(_health(10, 10, 6)),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         # The message file stays empty: the default's fallback would copy unredacted log lines into the pod's status.
         "terminationMessagePolicy": "File",
@@ -105,3 +104,8 @@ def _health(period: int, timeout: int, failures: int) -> Manifest:
         "timeoutSeconds": timeout,
         "failureThreshold": failures,
     }
+
+
+def _fatal(probe: Manifest) -> Manifest:
+    """A probe whose failure restarts the container: an engine that does not answer has no requests to finish."""
+    return probe | {"terminationGracePeriodSeconds": EXIT_SECONDS * 2}

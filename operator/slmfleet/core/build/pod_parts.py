@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
-from slmfleet.api.pod import ExtraVolume, PodOverlay
+from slmfleet.api.pod import ExtraVolume
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
@@ -86,9 +86,16 @@ def mounts(spec: SLMDeploymentSpec) -> list[Manifest]:
     ]
 
 
-def affinity(names: Names, overlay: PodOverlay, accelerator: AcceleratorClassSpec) -> Manifest:
-    """Soft spreading over nodes unless the user says otherwise, and always the nodes that have the accelerator."""
-    result: dict[str, Any] = dict(overlay.affinity) if overlay.affinity is not None else _spread(names)
+def affinity(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Manifest:
+    """Where the pods go unless the user says otherwise, and always the nodes that have the accelerator.
+
+    Apart, softly; but onto one node where they share a cache that only one node can mount.
+    """
+    overlay = spec.pod
+    if overlay.affinity is not None:
+        result: dict[str, Any] = dict(overlay.affinity)
+    else:
+        result = _together(names) if shares_one_node(spec) else _apart(names)
     if not accelerator.node_terms:
         return result
     terms = [term.to_manifest() for term in accelerator.node_terms]
@@ -100,17 +107,28 @@ def affinity(names: Names, overlay: PodOverlay, accelerator: AcceleratorClassSpe
     return result | {"nodeAffinity": node}
 
 
+def shares_one_node(spec: SLMDeploymentSpec) -> bool:
+    """Whether the operator's own cache claim can be mounted by one node only."""
+    cache = spec.model.cache
+    return cache is not None and cache.size is not None and (cache.access_mode or "ReadWriteOnce") == "ReadWriteOnce"
+
+
 def _both(a: Manifest, b: Manifest) -> Manifest:
     return {key: [*a.get(key, []), *b.get(key, [])] for key in sorted({*a, *b})}
 
 
-def _spread(names: Names) -> Manifest:
-    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": names.selector}}
-    return {
-        "podAntiAffinity": {
-            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]
-        }
-    }
+def _term(names: Names) -> Manifest:
+    return {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": names.selector}}
+
+
+def _apart(names: Names) -> Manifest:
+    preferred = [{"weight": 100, "podAffinityTerm": _term(names)}]
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+
+
+def _together(names: Names) -> Manifest:
+    # The first pod of all finds no other and may go anywhere, since it matches the term itself.
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_term(names)]}}
 
 
 def _volume_name(extra: ExtraVolume) -> str:

@@ -12,6 +12,6 @@ def service_account(names: Names, spec: SLMDeploymentSpec) -> Manifest | None:
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": names.metadata(names.name),
+        "metadata": names.metadata(names.service_account),
         "automountServiceAccountToken": False,
     }

@@ -243,3 +243,24 @@ def test_no_news_is_lost_and_no_key_runs_twice_at_once(steps: list[tuple[str, in
         loop.run_until_complete(scenario())
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize("during", [True, False])
+async def test_no_news_shortens_the_pause_that_the_server_asked_for(during: bool) -> None:
+    queue, worker = WorkQueue(NoJitter()), Worker(1.0, Result(failed=True, pause=7.0))
+    queue.add(A)
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.5 if during else 2.0, queue.add, A)
+    loop.call_later(3.0, queue.add_after, A, 0.1)
+    await run(queue, worker, 20)
+    assert worker.starts == [(0, A), (8, A)]
+
+
+async def test_a_pause_ends_with_its_object() -> None:
+    queue, worker = WorkQueue(NoJitter()), Worker(0.0, Result(failed=True, pause=700.0))
+    queue.add(A)
+    loop = asyncio.get_running_loop()
+    loop.call_later(2.0, queue.forget, A)
+    loop.call_later(3.0, queue.add, A)
+    await run(queue, worker, 20)
+    assert worker.starts == [(0, A), (3, A)]

@@ -141,7 +141,7 @@ async def test_a_child_that_was_replaced_meanwhile_is_not_deleted() -> None:
 async def test_a_transient_error_puts_the_key_off_as_long_as_the_server_wishes(verb_kind: tuple[str, str]) -> None:
     w = world(SERVICE, DEPLOYMENT)
     w.client.fail(*verb_kind, TransientError("too many requests", 7.0))
-    assert await w.reconcile() == Result(7.0, failed=True)
+    assert await w.reconcile() == Result(failed=True, pause=7.0)
     assert w.outcome("transient") == 1
     if verb_kind[0] != "apply-status":
         assert ("apply", "Deployment", "support") not in w.client.calls

@@ -26,6 +26,8 @@ class Result:
     """Seconds until the key is due even without news (None: never); after a failure, the least delay."""
     failed: bool = False
     """Try again after a delay that doubles with every failure in a row."""
+    pause: float = 0.0
+    """Seconds for which the server wants to be left alone: not even news shortens them."""
 
 
 Handler = Callable[[Key], Awaitable[Result]]
@@ -46,6 +48,7 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self._not_before: dict[Key, float] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -63,7 +66,7 @@ class WorkQueue:
         return _now() - min(self._active.values()) if self._active else 0.0
 
     def add(self, key: Key) -> None:
-        """There is news about the key: it is due now, or in a second while it keeps failing."""
+        """There is news about the key: it is due now, or in a second while it keeps failing, or after its pause."""
         if key in self._active:
             self._again.add(key)
         elif self._failures.get(key):
@@ -72,9 +75,9 @@ class WorkQueue:
             self._make_ready(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """The key is due in `seconds`, or earlier if it was to be due earlier."""
+        """The key is due in `seconds`, or earlier if it was to be due earlier, but not within its pause."""
         timer = self._timers.get(key)
-        due = _now() + seconds
+        due = max(_now() + seconds, self._not_before.get(key, 0.0))
         if timer is not None and timer.when() <= due:
             return
         if timer is not None:
@@ -84,6 +87,7 @@ class WorkQueue:
     def forget(self, key: Key) -> None:
         """Free the memory of a key that is gone; it can be added again."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
         self._clear_timer(key)
 
     async def run(self, handler: Handler, workers: int) -> None:
@@ -129,9 +133,11 @@ class WorkQueue:
             tries = self._failures.get(key, 0)
             self._failures[key] = tries + 1
             delay = backoff(tries, self._rng, base=_RETRY_BASE, limit=_RETRY_LIMIT)
+            self._not_before[key] = _now() + result.pause
             self.add_after(key, max(delay, result.after or 0.0))
         else:
             self._failures.pop(key, None)
+            self._not_before.pop(key, None)
             if result.after is not None:
                 self.add_after(key, result.after)
         if key in self._again:

@@ -78,7 +78,7 @@ class Reconciler:
             return await self._reconcile(key)
         except TransientError as error:
             logger.warning("put off: %s", error, extra=about)
-            return "transient", Result(error.retry_after, failed=True)
+            return "transient", Result(failed=True, pause=error.retry_after or 0.0)
         except NamespaceGoneError as error:
             logger.info("the namespace goes, and this with it: %s", error, extra=about)
             return "gone", Result(_GOING_SECONDS)

@@ -61,10 +61,11 @@ def _comes_back(chat: Namespace, kind: str, field: Callable[[Object], object], e
 
 
 def _is_made_again(chat: Namespace, kind: str) -> None:
-    before = chat.get(kind, "support")["metadata"]["uid"]
-    chat.kubectl("delete", kind, "support", "--wait=false")
+    name = "support-engine" if kind == "serviceaccount" else "support"
+    before = chat.get(kind, name)["metadata"]["uid"]
+    chat.kubectl("delete", kind, name, "--wait=false")
     chat.eventually(
-        lambda: chat.get(kind, "support")["metadata"]["uid"] != before,
+        lambda: chat.get(kind, name)["metadata"]["uid"] != before,
         f"the {kind} is there again",
         within=REPAIR_SECONDS,
     )

@@ -74,7 +74,8 @@ class Soak:
     def delete_child(self, name: str) -> None:
         """A colleague cleans up."""
         kind = self.rng.choice(["deployment", "service", "poddisruptionbudget", "serviceaccount"])
-        self.chat.kubectl("delete", kind, name, "--ignore-not-found", "--wait=false")
+        child = f"{name}-engine" if kind == "serviceaccount" else name
+        self.chat.kubectl("delete", kind, child, "--ignore-not-found", "--wait=false")
 
     def edit_child(self, name: str) -> None:
         """A colleague helps out."""
@@ -113,7 +114,8 @@ def test_after_random_changes_and_faults_every_fleet_is_what_its_spec_says(
         assert chat.get("deployment", name)["spec"]["replicas"] == replicas
     for kind in ("deployment", "service", "serviceaccount", "poddisruptionbudget"):
         children = chat.objects(kind, "app.kubernetes.io/managed-by=slmfleet")
-        assert sorted(child["metadata"]["name"] for child in children) == sorted(soak.wanted)
+        fleets = sorted(child["metadata"]["labels"]["slmfleet.dev/deployment"] for child in children)
+        assert fleets == sorted(soak.wanted)
     outcomes = operator.metric(operator.leader(), "slmfleet_reconcile_total")
     assert not any("bug" in labels for labels in outcomes), outcomes
 

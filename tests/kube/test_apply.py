@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from slmfleet.kube.apply import MANAGER, Applier, drifted
@@ -235,3 +237,29 @@ async def test_writes_carry_one_field_manager_and_force_only_over_what_is_ours(m
     live = await writer.apply(OWNER, service(port=80), None)
     await writer.apply(OWNER, service(port=81), live)
     assert seen == [{"manager": MANAGER, "force": False}, {"manager": MANAGER, "force": True}]
+
+
+@pytest.mark.looptime
+async def test_somebody_who_changes_the_same_thing_back_each_time_does_not_make_us_write_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = FakeClient()
+    writer = applier(client)
+    await writer.apply(OWNER, service(ports=[80]), None)
+    for _ in range(20):
+        await writer.apply(OWNER, service(ports=[80]), client.seed(SERVICES, service(ports=[80, 81])))
+    assert client.count("apply", "Service") == 1 + 3
+    assert caplog.text.count("Service support is changed back by somebody else") == 1
+    await writer.apply(OWNER, service(ports=[80]), client.seed(SERVICES, service(ports=[80, 82])))
+    assert client.count("apply", "Service") == 1 + 3 + 1
+
+
+@pytest.mark.looptime
+async def test_what_somebody_changes_back_is_corrected_again_after_a_truce() -> None:
+    client = FakeClient()
+    writer = applier(client)
+    await writer.apply(OWNER, service(port=80), None)
+    for seconds in (0, 400, 400, 400, 400, 400):
+        await asyncio.sleep(seconds)
+        live = client.seed(SERVICES, service(port=81))
+        assert await writer.apply(OWNER, service(port=80), live) is not None

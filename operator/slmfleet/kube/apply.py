@@ -1,9 +1,12 @@
 """The one write path for children: server-side apply by one field manager, deletes by uid."""
 
+import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -13,6 +16,11 @@ from .resources import Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
 
+# The same drift is undone so often, then left alone for so many seconds since it was first seen.
+_CONTESTED_WRITES: Final = 3
+_TRUCE: Final = 600.0
+
+_BOOKKEEPING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
 _QUANTITIES: Final = frozenset({"requests", "limits", "capacity", "sizeLimit"})
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGTPE]i?|Ki|)")
 _SUFFIXES: Final = (
@@ -20,6 +28,8 @@ _SUFFIXES: Final = (
     | {suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)}
     | {f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)}
 )
+
+logger = logging.getLogger(__name__)
 
 Fence = Callable[[], None]
 """Called before every write; raises NotLeaderError when this process may not write."""
@@ -55,10 +65,27 @@ def digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
+def _state(live: Manifest) -> str:
+    """The same for the same content; its status and the bookkeeping of its writes are none."""
+    metadata = {k: v for k, v in live["metadata"].items() if k not in _BOOKKEEPING}
+    return digest({key: value for key, value in live.items() if key != "status"} | {"metadata": metadata})
+
+
 def _made_by_others(created: Manifest) -> bool:
     """Whether anybody but us has set fields of an object that we meant to create; status is not the maker's."""
     fields = created["metadata"].get("managedFields") or ()
     return any(entry.get("manager") != MANAGER and not entry.get("subresource") for entry in fields)
+
+
+@dataclass
+class _Contest:
+    """A drift that comes back: somebody else wants another content, and both of us would write for ever."""
+
+    what: tuple[str, str, str]
+    """The child's uid, what we want, what it has."""
+    since: float
+    writes: int = 0
+    told: bool = False
 
 
 class Applier:
@@ -72,6 +99,7 @@ class Applier:
         self._client = client
         self._fence = fence
         self._applied: dict[Key, dict[tuple[str, str], tuple[str, str]]] = {}
+        self._contests: dict[Key, dict[tuple[str, str], _Contest]] = {}
 
     async def apply(self, owner: Key, manifest: Manifest, live: Manifest | None) -> Manifest | None:
         """Bring a child of `owner` to the manifest; the written object, or None when nothing was to be written.
@@ -82,7 +110,8 @@ class Applier:
         """
         identity, content = (manifest["kind"], manifest["metadata"]["name"]), digest(manifest)
         applied = self._applied.setdefault(owner, {})
-        if live is not None and applied.get(identity) == (uid_of(live), content) and not drifted(manifest, live):
+        known = applied.get(identity) == (uid_of(live or {}), content)
+        if live and known and (not drifted(manifest, live) or self._pointless(owner, identity, content, live)):
             self._client.wrote(manifest["kind"], "apply", "unchanged")
             return None
         self._fence()
@@ -108,6 +137,25 @@ class Applier:
         applied[identity] = (uid_of(written), content)
         return written
 
+    def _pointless(self, owner: Key, identity: tuple[str, str], content: str, live: Manifest) -> bool:
+        """Whether the same drift was undone a few times already and is back: then it is left alone for a while.
+
+        A webhook or a controller that adds to a list of ours would otherwise cost two writes per reconcile for ever.
+        """
+        what, now = (uid_of(live), content, _state(live)), asyncio.get_running_loop().time()
+        contest = self._contests.setdefault(owner, {}).get(identity)
+        if contest is None or contest.what != what or now > contest.since + _TRUCE:
+            contest = self._contests[owner][identity] = _Contest(what, now)
+        contest.writes += 1
+        if contest.writes <= _CONTESTED_WRITES:
+            return False
+        if not contest.told:
+            kind, name = identity
+            text = "%s %s is changed back by somebody else each time it is corrected: left alone for %.0f s"
+            logger.warning(text, kind, name, _TRUCE, extra={"object": {"namespace": owner[0], "name": owner[1]}})
+        contest.told = True
+        return True
+
     async def _give_back(self, resource: Resource, namespace: str, manifest: Manifest, taken: Manifest) -> None:
         """Undo an apply that was to create an object and found a stranger's; always raises.
 
@@ -124,6 +172,7 @@ class Applier:
         """Delete a child, and only the very object that was seen; ConflictError when another has its name by now."""
         self._fence()
         self._applied.get(owner, {}).pop((resource.kind, name), None)
+        self._contests.get(owner, {}).pop((resource.kind, name), None)
         try:
             await self._client.delete(resource, owner[0], name, uid)
         except NotFoundError:
@@ -132,3 +181,4 @@ class Applier:
     def forget(self, owner: Key) -> None:
         """Free the memory of an owner that is gone."""
         self._applied.pop(owner, None)
+        self._contests.pop(owner, None)

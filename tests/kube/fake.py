@@ -140,6 +140,7 @@ class FakeClient(Client):
         manager: str,
         force: bool,
         subresource: str = "",
+        within: float = 0,
     ) -> Manifest:
         verb = f"apply-{subresource}" if subresource else "apply"
         name = manifest["metadata"]["name"]
@@ -166,7 +167,9 @@ class FakeClient(Client):
         answer["metadata"]["managedFields"] = [{"manager": whose} for whose in self._applied[where]]
         return answer
 
-    async def merge(self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str) -> Manifest:
+    async def merge(
+        self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str, within: float = 0
+    ) -> Manifest:
         await self._request("merge", resource, manifest["metadata"]["name"])
         merged = copy.deepcopy(self._find(resource, namespace, manifest["metadata"]["name"]))
         if merged["metadata"]["uid"] != manifest["metadata"]["uid"]:
@@ -187,7 +190,7 @@ class FakeClient(Client):
             raise ConflictError("the object has been modified")
         return copy.deepcopy(self._store(resource, copy.deepcopy(manifest)))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, *, within: float = 0) -> None:
         await self._request("delete", resource, name)
         if self._find(resource, namespace, name)["metadata"]["uid"] != uid:
             raise ConflictError("Precondition failed: UID in precondition")

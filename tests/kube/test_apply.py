@@ -22,7 +22,7 @@ def service(**spec: object) -> Manifest:
 
 
 def applier(client: FakeClient) -> Applier:
-    return Applier(client, lambda: None)
+    return Applier(client, lambda: 30.0)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ async def test_deleting_what_is_gone_is_no_error() -> None:
 
 
 async def test_nothing_is_written_without_the_lease() -> None:
-    def fence() -> None:
+    def fence() -> float:
         raise NotLeaderError("not held")
 
     client = FakeClient()
@@ -236,7 +236,10 @@ async def test_writes_carry_one_field_manager_and_force_only_over_what_is_ours(m
     writer = applier(client)
     live = await writer.apply(OWNER, service(port=80), None)
     await writer.apply(OWNER, service(port=81), live)
-    assert seen == [{"manager": MANAGER, "force": False}, {"manager": MANAGER, "force": True}]
+    assert seen == [
+        {"manager": MANAGER, "force": False, "within": 30.0},
+        {"manager": MANAGER, "force": True, "within": 30.0},
+    ]
 
 
 @pytest.mark.looptime

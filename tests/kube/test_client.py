@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from slmfleet.kube.apply import Applier
 from slmfleet.kube.client import Client
 from slmfleet.kube.errors import (
     ConflictError,
@@ -21,6 +22,7 @@ from slmfleet.kube.errors import (
     TransientError,
 )
 from slmfleet.kube.resources import DEPLOYMENTS, PODS, SERVICES, Manifest
+from slmfleet.kube.status import StatusWriter
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Answer], Awaitable[Client]]
@@ -258,3 +260,19 @@ async def test_every_write_is_counted_with_its_result(serve: Serve) -> None:
     with pytest.raises(RefusedError):
         await client.delete(PODS, "chat", "a", "uid-1")
     assert counted == [("Pod", "delete", "refused")]
+
+
+async def test_a_stalled_write_is_given_up_when_the_lease_runs_out(serve: Serve) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return web.json_response(POD)
+
+    client = await serve(answer)
+    manifest: Manifest = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}}
+    applier, status = Applier(client, lambda: 0.01), StatusWriter(client, lambda: 0.01)
+    with pytest.raises(TransientError, match="no answer"):
+        await applier.apply(("chat", "a"), manifest, None)
+    with pytest.raises(TransientError, match="no answer"):
+        await applier.delete(("chat", "a"), SERVICES, "a", "uid-1")
+    with pytest.raises(TransientError, match="no answer"):
+        await status.write(SERVICES, manifest, {"ready": True})

@@ -19,7 +19,7 @@ def wall() -> datetime:
 
 
 def recorder(client: FakeClient) -> Recorder:
-    return Recorder(client, lambda: None, "slmfleet-0", wall)
+    return Recorder(client, lambda: 30.0, "slmfleet-0", wall)
 
 
 def fleet(name: str = "support") -> Manifest:
@@ -125,7 +125,7 @@ async def test_a_lost_event_is_logged_and_no_error(caplog: pytest.LogCaptureFixt
 
 
 async def test_nothing_is_posted_without_the_lease(caplog: pytest.LogCaptureFixture) -> None:
-    def fence() -> None:
+    def fence() -> float:
         raise NotLeaderError("not held")
 
     client = FakeClient()

@@ -204,3 +204,12 @@ async def test_another_holder_is_not_thrown_out_by_a_late_release() -> None:
     record(client)["spec"]["holderIdentity"] = "second"
     await first.release()
     assert record(client)["spec"]["holderIdentity"] == "second"
+
+
+async def test_a_write_may_take_no_longer_than_the_lease_is_good_for() -> None:
+    client = FakeClient()
+    held = lease(client, "first")
+    await held.acquire()
+    assert held.assert_held() == 10
+    await asyncio.sleep(7)
+    assert held.assert_held() == pytest.approx(3)

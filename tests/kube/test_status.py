@@ -15,7 +15,7 @@ def seeded(client: FakeClient) -> Manifest:
 
 
 def writer(client: FakeClient) -> StatusWriter:
-    return StatusWriter(client, lambda: None)
+    return StatusWriter(client, lambda: 30.0)
 
 
 async def test_a_status_that_says_the_same_is_not_written_again() -> None:
@@ -90,7 +90,7 @@ async def test_spec_and_labels_are_not_part_of_the_write() -> None:
 
 
 async def test_nothing_is_written_without_the_lease() -> None:
-    def fence() -> None:
+    def fence() -> float:
         raise NotLeaderError("not held")
 
     client = FakeClient()

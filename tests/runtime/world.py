@@ -61,9 +61,9 @@ class World:
         access = Access(
             client=self.client,
             cache=self.cache,
-            applier=Applier(self.client, lambda: None),
-            status=StatusWriter(self.client, lambda: None),
-            recorder=Recorder(self.client, lambda: None, "slmfleet-0", lambda: NOW),
+            applier=Applier(self.client, lambda: 30.0),
+            status=StatusWriter(self.client, lambda: 30.0),
+            recorder=Recorder(self.client, lambda: 30.0, "slmfleet-0", lambda: NOW),
             logs=Logs(self.client),
         )
         config = Config("test", {})

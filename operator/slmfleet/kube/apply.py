@@ -31,8 +31,11 @@ _SUFFIXES: Final = (
 
 logger = logging.getLogger(__name__)
 
-Fence = Callable[[], None]
-"""Called before every write; raises NotLeaderError when this process may not write."""
+Fence = Callable[[], float]
+"""Called before every write: the seconds within which it must be over, lest it lands after another leader's writes.
+
+Raises NotLeaderError when this process may not write.
+"""
 
 
 def drifted(desired: object, live: object, *, quantity: bool = False) -> bool:
@@ -114,14 +117,16 @@ class Applier:
         if live and known and (not drifted(manifest, live) or self._pointless(owner, identity, content, live)):
             self._client.wrote(manifest["kind"], "apply", "unchanged")
             return None
-        self._fence()
+        left = self._fence()
         resource = resource_of(manifest["apiVersion"], manifest["kind"])
         precondition = {"uid": uid_of(live)} if live is not None else {}
         body = manifest | {"metadata": manifest["metadata"] | precondition}
         written: Manifest | None = None
         try:
             # Without force on creation: should somebody else create the name first with other content, nothing is done.
-            written = await self._client.apply(resource, owner[0], body, manager=MANAGER, force=live is not None)
+            written = await self._client.apply(
+                resource, owner[0], body, manager=MANAGER, force=live is not None, within=left
+            )
         except RefusedError:
             if live is None or not drifted(manifest, live):
                 raise
@@ -130,10 +135,10 @@ class Applier:
         if written is None or drifted(manifest, written):
             # An apply merges lists by key: what somebody else put into one stays, and may make the whole invalid (two
             # ports of one name). A merge patch replaces every list that we set.
-            self._fence()
+            left = self._fence()
             whose = {"uid": uid_of(written or live or {})}
             body = manifest | {"metadata": manifest["metadata"] | whose}
-            written = await self._client.merge(resource, owner[0], body, manager=MANAGER)
+            written = await self._client.merge(resource, owner[0], body, manager=MANAGER, within=left)
         applied[identity] = (uid_of(written), content)
         return written
 
@@ -162,19 +167,19 @@ class Applier:
         An apply without force conflicts only where values differ: one that agrees with us has been adopted, and
         garbage collection would take it with the fleet. Applying nothing drops exactly what nobody else set.
         """
-        self._fence()
+        left = self._fence()
         metadata = {"name": manifest["metadata"]["name"], "uid": uid_of(taken)}
         nothing = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata}
-        await self._client.apply(resource, namespace, nothing, manager=MANAGER, force=False)
+        await self._client.apply(resource, namespace, nothing, manager=MANAGER, force=False, within=left)
         raise ConflictError(f"{manifest['kind']} {metadata['name']} was made by somebody else at the same time")
 
     async def delete(self, owner: Key, resource: Resource, name: str, uid: str) -> None:
         """Delete a child, and only the very object that was seen; ConflictError when another has its name by now."""
-        self._fence()
+        left = self._fence()
         self._applied.get(owner, {}).pop((resource.kind, name), None)
         self._contests.get(owner, {}).pop((resource.kind, name), None)
         try:
-            await self._client.delete(resource, owner[0], name, uid)
+            await self._client.delete(resource, owner[0], name, uid, within=left)
         except NotFoundError:
             return  # what was asked for
 

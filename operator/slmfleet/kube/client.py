@@ -107,17 +107,24 @@ class Client:
         manager: str,
         force: bool,
         subresource: str = "",
+        within: float = _TIMEOUT,
     ) -> Manifest:
-        """Server-side apply; a `metadata.uid` in the manifest makes it ConflictError unless that object exists."""
+        """Server-side apply; a `metadata.uid` in the manifest makes it ConflictError unless that object exists.
+
+        Given up after `within` seconds, as every write that takes it, and never later than after 30.
+        """
         path = resource.path(namespace, manifest["metadata"]["name"], subresource)
         query = [("fieldManager", manager), ("force", "true" if force else "false")]
         verb = f"apply-{subresource}" if subresource else "apply"
-        return await self._write(resource, verb, "PATCH", path, query, manifest, media=_APPLY)
+        return await self._write(resource, verb, "PATCH", path, query, manifest, media=_APPLY, within=within)
 
-    async def merge(self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str) -> Manifest:
+    async def merge(
+        self, resource: Resource, namespace: str, manifest: Manifest, *, manager: str, within: float = _TIMEOUT
+    ) -> Manifest:
         """JSON merge patch, which replaces lists as a whole; a `metadata.uid` in it is a precondition as in apply."""
         path = resource.path(namespace, manifest["metadata"]["name"])
-        return await self._write(resource, "merge", "PATCH", path, [("fieldManager", manager)], manifest, media=_MERGE)
+        query = [("fieldManager", manager)]
+        return await self._write(resource, "merge", "PATCH", path, query, manifest, media=_MERGE, within=within)
 
     async def create(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
         """Create an object; ConflictError when the name is taken. `within` in seconds."""
@@ -128,10 +135,12 @@ class Client:
         path = resource.path(namespace, manifest["metadata"]["name"])
         return await self._write(resource, "replace", "PUT", path, [], manifest, within=within)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, *, within: float = _TIMEOUT
+    ) -> None:
         """Delete the object of that name and uid; ConflictError when another one has the name by now."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
-        await self._write(resource, "delete", "DELETE", resource.path(namespace, name), [], options)
+        await self._write(resource, "delete", "DELETE", resource.path(namespace, name), [], options, within=within)
 
     async def pod_log(self, namespace: str, pod: str, query: Query, *, limit: int) -> bytes:
         """The last `limit` bytes of what the log endpoint returns for `query`."""
@@ -180,7 +189,7 @@ class Client:
         media: str = "application/json",
         within: float = _TIMEOUT,
     ) -> Manifest:
-        limits = aiohttp.ClientTimeout(total=within)
+        limits = aiohttp.ClientTimeout(total=min(within, _TIMEOUT))
         response = await self._send(method, path, query or [], body, media=media, limits=limits)
         try:
             answer: Manifest = json.loads(await response.read())

@@ -63,9 +63,9 @@ class Recorder:
         note = _cut(note)
         manifest = self._event(about, kind, reason, action, note)
         try:
-            self._fence()
+            left = self._fence()
             namespace = metadata.get("namespace") or "default"
-            await self._client.apply(EVENTS, namespace, manifest, manager=_MANAGER, force=True)
+            await self._client.apply(EVENTS, namespace, manifest, manager=_MANAGER, force=True, within=left)
         except KubeError as error:
             logger.warning("event %s (%s) not posted: %s", reason, note, error, extra={"object": reference})
 

@@ -40,12 +40,17 @@ class Lease:
         """Whether this process may write."""
         return self._renewed is not None and _now() < self._renewed + RENEW_DEADLINE
 
-    def assert_held(self) -> None:
-        """Called before every write; raises NotLeaderError when the lease is not held or was not renewed in time."""
+    def assert_held(self) -> float:
+        """Called before every write: the seconds for which this process may still write.
+
+        Raises NotLeaderError when the lease is not held or was not renewed in time.
+        """
         if not self.held:
             raise NotLeaderError(
                 f"lease {self._namespace}/{self._name} is not held by {self._identity}: nothing is written"
             )
+        assert self._renewed is not None
+        return self._renewed + RENEW_DEADLINE - _now()
 
     async def acquire(self) -> None:
         """Wait until the lease is held. Never raises anything but CancelledError."""

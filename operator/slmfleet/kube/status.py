@@ -28,11 +28,17 @@ class StatusWriter:
         if current == status or (self._written.get(uid) == content and not drifted(status, current)):
             self._client.wrote(resource.kind, "apply-status", "unchanged")
             return None
-        self._fence()
+        left = self._fence()
         metadata = {key: live["metadata"][key] for key in ("name", "namespace", "uid") if key in live["metadata"]}
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status}
         written = await self._client.apply(
-            resource, metadata.get("namespace", ""), body, manager=MANAGER, force=True, subresource="status"
+            resource,
+            metadata.get("namespace", ""),
+            body,
+            manager=MANAGER,
+            force=True,
+            subresource="status",
+            within=left,
         )
         self._written[uid] = content
         return written

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
 import kopf
@@ -114,9 +115,8 @@ class Operator:
         await self._lease.release()
         await asyncio.wait([work], timeout=5.0)
 
-    def _fence(self) -> None:
-        if self._settings.leader_election:
-            self._lease.assert_held()
+    def _fence(self) -> float:
+        return self._lease.assert_held() if self._settings.leader_election else inf
 
     async def _watch_our_kinds(self) -> None:
         namespaces = self._settings.namespaces

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from slmfleet.core.types import Plan
+from slmfleet.kube.resources import CHILDREN
 from slmfleet.metrics.registry import Metrics
 from slmfleet.runtime.objects import SLM_DEPLOYMENTS
 from slmfleet.runtime.operator import KOPF_LISTS, Operator
@@ -32,3 +33,13 @@ async def test_what_was_deleted_before_kopf_listed_is_found_soon_after_its_start
     await asyncio.sleep(KOPF_LISTS + 1)
     assert len(operator._objects.slms) == 0
     sweeping.cancel()
+
+
+async def test_the_restarts_of_a_resources_watchers_are_one_series() -> None:
+    metrics = Metrics("test")
+    operator = made(FakeClient(), metrics, "chat", "rag")
+    for watcher in operator._cache.watchers:
+        watcher.restarts["error"] += 2
+    lines = [line for line in metrics.expose().decode().splitlines() if line.startswith("slmfleet_watch_restarts")]
+    assert lines.count('slmfleet_watch_restarts_total{reason="error",resource="pods"} 4.0') == 1
+    assert len(lines) == len(CHILDREN)

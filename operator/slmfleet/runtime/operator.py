@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from math import inf
@@ -170,9 +171,15 @@ class Operator:
         metrics.gauge("queue_oldest_seconds", "Age in seconds of the oldest of them.", self._queue.oldest_wait)
         metrics.gauge("slmdeployments", "SLMDeployments that exist.", lambda: len(self._objects.slms))
         metrics.conditions(self._conditions)
-        metrics.watch_restarts(
-            lambda: ((w.resource.plural, reason, n) for w in self._cache.watchers for reason, n in w.restarts.items())
-        )
+        metrics.watch_restarts(self._restarts)
+
+    def _restarts(self) -> Iterable[tuple[str, str, int]]:
+        """Per resource: with several namespaces it has several watchers, but a series may appear only once."""
+        total: Counter[tuple[str, str]] = Counter()
+        for watcher in self._cache.watchers:
+            for reason, count in watcher.restarts.items():
+                total[watcher.resource.plural, reason] += count
+        return [(*labels, count) for labels, count in total.items()]
 
     def _conditions(self) -> Iterable[tuple[str, str, str, str]]:
         for slm in self._objects.slms:

@@ -1,6 +1,16 @@
+import os
+
 import pytest
 
-from slmfleet.runtime.settings import SettingsError, load
+from slmfleet.runtime.settings import PREFIX, SettingsError, load
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have settings of their own."""
+    for variable in list(os.environ):
+        if variable.startswith(PREFIX) or variable == "KUBECONFIG":
+            monkeypatch.delenv(variable)
 
 
 def test_the_defaults_need_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:

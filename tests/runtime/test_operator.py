@@ -1,9 +1,11 @@
 import asyncio
+from typing import Any
 
 import pytest
 
 from slmfleet.core.types import Plan
-from slmfleet.kube.resources import CHILDREN
+from slmfleet.kube.errors import KubeError, NotFoundError, RefusedError
+from slmfleet.kube.resources import CHILDREN, Manifest, Resource
 from slmfleet.metrics.registry import Metrics
 from slmfleet.runtime.objects import SLM_DEPLOYMENTS
 from slmfleet.runtime.operator import KOPF_LISTS, Operator
@@ -43,3 +45,70 @@ async def test_the_restarts_of_a_resources_watchers_are_one_series() -> None:
     lines = [line for line in metrics.expose().decode().splitlines() if line.startswith("slmfleet_watch_restarts")]
     assert lines.count('slmfleet_watch_restarts_total{reason="error",resource="pods"} 4.0') == 1
     assert len(lines) == len(CHILDREN)
+
+
+def started_kopf(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    watched: list[tuple[str, ...]] = []
+
+    async def kopf_operator(*, namespaces: tuple[str, ...], **_: object) -> None:
+        watched.append(namespaces)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("slmfleet.runtime.operator.kopf.operator", kopf_operator)
+    return watched
+
+
+@pytest.mark.parametrize("error", [RefusedError("forbidden"), NotFoundError("not found")])
+async def test_a_namespace_that_is_gone_does_not_hold_up_the_others_and_is_watched_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, error: KubeError
+) -> None:
+    watched = started_kopf(monkeypatch)
+    client = Divided(error)
+    client.seed(SLM_DEPLOYMENTS, slm())
+    operator = made(client, None, "chat", "gone")
+    work = asyncio.create_task(operator.work())
+    await asyncio.sleep(300)
+    operator.kopf_started.set()
+    assert operator.state() == "leading"
+    assert list(operator.troubles()) == []
+    assert watched == [("chat",)]
+    assert len(operator._objects.slms) == 1
+    client.back = True
+    await asyncio.sleep(700)
+    (ended,) = leaves(work.exception())
+    assert str(ended) == "namespace gone can be read again, and kopf takes no other one"
+
+
+async def test_a_leader_that_cannot_read_the_cluster_says_so_after_two_minutes() -> None:
+    client = FakeClient()
+    client.fail("list", "Pod", *[RefusedError("pods is forbidden")] * 1000)
+    operator = made(client)
+    work = asyncio.create_task(operator.work())
+    await asyncio.sleep(119)
+    assert list(operator.troubles()) == []
+    await asyncio.sleep(2)
+    assert list(operator.troubles()) == [
+        "the cluster has been read for 121 s (limit 120 s), still missing: pods (pods is forbidden)"
+    ]
+    work.cancel()
+    await asyncio.wait([work])
+
+
+class Divided(FakeClient):
+    """One namespace of it cannot be read until it is `back`."""
+
+    def __init__(self, error: KubeError) -> None:
+        super().__init__()
+        self.error = error
+        self.back = False
+
+    async def list(self, resource: Resource, namespace: str | None, **more: Any) -> tuple[list[Manifest], str]:
+        if namespace == "gone" and not self.back:
+            raise self.error
+        return await super().list(resource, namespace, **more)
+
+
+def leaves(error: BaseException | None) -> list[BaseException | None]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]

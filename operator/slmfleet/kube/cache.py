@@ -12,7 +12,7 @@ from typing import Final
 
 from .backoff import backoff
 from .client import Client
-from .errors import ExpiredError, KubeError, TransientError
+from .errors import ExpiredError, KubeError, NotFoundError, RefusedError, TransientError
 from .resources import Key, Manifest, Resource, name_of
 from .store import Change, Store
 
@@ -79,6 +79,9 @@ class Watcher:
                     self._since, reason, text = "", "expired", str(error)
                 except KubeError as error:
                     reason, text = "error", str(error)
+                    if self.namespace is not None and isinstance(error, (NotFoundError, RefusedError)):
+                        # The namespace or our rights in it are gone: the other namespaces must not wait for this one.
+                        self.synced.set()
                 self._failed(reason, text)
                 if asyncio.get_running_loop().time() - began > _HEALTHY:
                     tries = 0
@@ -193,7 +196,7 @@ class Cache:
                 group.create_task(watcher.run(), name=f"watch {watcher.resource.plural}")
 
     async def synced(self) -> None:
-        """Returns once everything was listed."""
+        """Returns once everything was listed, but for namespaces that are not ours to read."""
         for watcher in self.watchers:
             await watcher.synced.wait()
 

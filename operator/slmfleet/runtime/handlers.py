@@ -1,6 +1,10 @@
 """kopf: the watches on our own kinds, and nothing else of it.
 
 No change handlers (they annotate every object), no finalizers, no peering, no events: handlers hand objects over.
+
+kopf gives up as a whole when one namespace of several answers 403 or 404, be it deleted or its Role. The process then
+ends and is restarted, and kopf is given only the namespaces that could be listed; once a sweep finds another one
+readable again, the process ends once more to watch it.
 """
 
 import os

@@ -12,7 +12,20 @@ RUN_LIMIT: Final = 600.0
 # A watch hears at least a bookmark a minute, and its own time limit ends a deaf connection after 150 s.
 SILENCE_LIMIT: Final = 300.0
 
+# Even a large cluster is listed in seconds.
+READING_LIMIT: Final = 120.0
+
 Check = Callable[[], Iterable[str]]
+
+
+def reading_troubles(cache: Cache, seconds: float) -> Iterable[str]:
+    """A leader that has been reading the cluster for `seconds` and reconciles nothing meanwhile."""
+    if seconds > READING_LIMIT:
+        waiting = sorted(
+            {f"{w.resource.plural} ({w.trouble or 'no answer'})" for w in cache.watchers if not w.synced.is_set()}
+        )
+        missing = ", ".join(waiting) or "SLMDeployments"
+        yield f"the cluster has been read for {seconds:.0f} s (limit {READING_LIMIT:.0f} s), still missing: {missing}"
 
 
 def queue_troubles(queue: WorkQueue) -> Iterable[str]:

@@ -11,7 +11,7 @@ from slmfleet.api import accelerator, slmdeployment
 from slmfleet.api.base import API_VERSION
 from slmfleet.kube.backoff import backoff
 from slmfleet.kube.client import Client
-from slmfleet.kube.errors import KubeError, NotFoundError
+from slmfleet.kube.errors import KubeError, NotFoundError, RefusedError
 from slmfleet.kube.resources import Key, Manifest, Resource, name_of
 from slmfleet.kube.store import Change, Store
 
@@ -32,6 +32,8 @@ class Objects:
     ) -> None:
         """`on_change` hears of every changed SLMDeployment, and of unchanged ones whose AcceleratorClass changed."""
         self.slms = Store()
+        self.unreadable: set[str] = set()
+        """Namespaces that the last sweep was refused."""
         self._classes = Store()
         self._client = client
         self._namespaces = namespaces
@@ -82,8 +84,21 @@ class Objects:
         self._tell_users(self._classes.replace(classes, int(version)))
         # One list for all namespaces or one for each; what is in none of them is not ours to know.
         for namespace in self._namespaces or (None,):
-            slms, version = await self._client.list(SLM_DEPLOYMENTS, namespace)
+            try:
+                slms, version = await self._client.list(SLM_DEPLOYMENTS, namespace)
+            except (NotFoundError, RefusedError) as error:
+                if namespace is None:
+                    raise
+                self._lost(namespace, error)
+                continue
+            self.unreadable.discard(namespace or "")
             self._tell(self.slms.replace(slms, int(version), namespace))
+
+    def _lost(self, namespace: str, error: KubeError) -> None:
+        """The namespace or our rights in it are gone; the other namespaces go on."""
+        if namespace not in self.unreadable:
+            logger.warning("SLMDeployments of namespace %s cannot be listed: %s", namespace, error)
+        self.unreadable.add(namespace)
 
     def _tell(self, changes: Iterable[Change | None]) -> None:
         for change in changes:

@@ -29,7 +29,7 @@ from slmfleet.kube.store import Change
 from slmfleet.metrics.registry import Metrics
 
 from . import handlers
-from .health import queue_troubles, watch_troubles
+from .health import queue_troubles, reading_troubles, watch_troubles
 from .objects import Objects, key_of
 from .reconciler import Access, Planner, Reconciler
 from .settings import Settings
@@ -37,6 +37,7 @@ from .settings import Settings
 GRACE: Final = 20.0
 """Seconds that running reconciles get to finish; the pod's terminationGracePeriodSeconds must be longer."""
 
+READING: Final = "reading the cluster"
 KOPF_LISTS: Final = 10.0
 """Seconds after its start in which kopf has listed our kinds, unless the API server is slow."""
 
@@ -75,6 +76,8 @@ class Operator:
         self._reconciler = Reconciler(plan, config, self._access, self._objects, metrics, wall_clock)
         self.kopf_started = asyncio.Event()
         self._state = "starting"
+        self._reading_since = 0.0
+        self._unwatched: frozenset[str] = frozenset()
         self._stopping = False
         self._export(metrics)
 
@@ -84,6 +87,8 @@ class Operator:
 
     def troubles(self) -> Iterable[str]:
         """Reasons for which a restart would help."""
+        if self._state == READING:
+            yield from reading_troubles(self._cache, asyncio.get_running_loop().time() - self._reading_since)
         if self._state == "leading":
             yield from queue_troubles(self._queue)
             yield from watch_troubles(self._cache)
@@ -97,7 +102,8 @@ class Operator:
             if self._settings.leader_election:
                 group.create_task(self._lease.hold())
             group.create_task(self._cache.run())
-            self._state = "reading the cluster"
+            self._reading_since = asyncio.get_running_loop().time()
+            self._state = READING
             await self._cache.synced()
             await self._objects.load()
             group.create_task(self._sweep_for_ever())
@@ -120,12 +126,17 @@ class Operator:
         return self._lease.assert_held() if self._settings.leader_election else inf
 
     async def _watch_our_kinds(self) -> None:
-        namespaces = self._settings.namespaces
+        """Ends when a namespace is lost: then the process is restarted, and watches what can be read by then."""
+        self._unwatched = frozenset(self._objects.unreadable)
+        namespaces = tuple(name for name in self._settings.namespaces if name not in self._unwatched)
+        if self._unwatched and not namespaces:
+            self.kopf_started.set()
+            await asyncio.Event().wait()  # a sweep ends it
         await kopf.operator(
             registry=handlers.registry_of(self._objects),
             settings=handlers.settings(),
             standalone=True,
-            clusterwide=not namespaces,
+            clusterwide=not self._settings.namespaces,
             namespaces=namespaces,
             ready_flag=self.kopf_started,
         )
@@ -155,6 +166,8 @@ class Operator:
             await self._objects.sweep()
         except KubeError as error:
             logger.warning("sweep put off: %s", error)
+        if back := self._unwatched - self._objects.unreadable:
+            raise EndedError(f"namespace {', '.join(sorted(back))} can be read again, and kopf takes no other one")
 
     def _changed(self, change: Change) -> None:
         key = key_of(change)

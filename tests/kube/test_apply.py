@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from slmfleet.kube.apply import MANAGER, Applier, drifted
-from slmfleet.kube.errors import ConflictError, NotLeaderError, RefusedError
+from slmfleet.kube.errors import ConflictError, KubeError, NotLeaderError, RefusedError, TransientError
 from slmfleet.kube.resources import SERVICES, Manifest
 
 from .fake import FakeClient
@@ -161,6 +161,27 @@ async def test_a_strangers_object_that_agrees_with_ours_is_given_back_as_it_was(
         "resourceVersion": "",
         "generation": 0,
     }
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(2, ConflictError), (3, TransientError)])
+async def test_giving_back_is_tried_again_and_its_failure_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failures: int, expected: type[KubeError]
+) -> None:
+    client = FakeClient()
+    client.seed(SERVICES, service(port=80))
+    apply, calls = client.apply, iter(range(9))
+
+    async def flaky(*args: object, **kwargs: object) -> Manifest:
+        if next(calls) in range(1, failures + 1):
+            raise TransientError("busy")
+        return await apply(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client, "apply", flaky)
+    with pytest.raises(expected):
+        await applier(client).apply(OWNER, service(port=80, ours=True), None)
+    told = "Service chat/support is somebody else's but carries our labels and owner" in caplog.text
+    assert told is (failures == 3)
+    assert ("ours" in client.objects["services", "chat", "support"]["spec"]) is told
 
 
 async def test_our_own_creation_that_was_thought_to_have_failed_is_no_strangers() -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from .client import Client
-from .errors import ConflictError, NotFoundError, RefusedError
+from .errors import ConflictError, KubeError, NotFoundError, RefusedError, TransientError
 from .resources import Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
@@ -167,10 +167,19 @@ class Applier:
         An apply without force conflicts only where values differ: one that agrees with us has been adopted, and
         garbage collection would take it with the fleet. Applying nothing drops exactly what nobody else set.
         """
-        left = self._fence()
         metadata = {"name": manifest["metadata"]["name"], "uid": uid_of(taken)}
         nothing = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata}
-        await self._client.apply(resource, namespace, nothing, manager=MANAGER, force=False, within=left)
+        for tries_left in (2, 1, 0):
+            try:
+                left = self._fence()
+                await self._client.apply(resource, namespace, nothing, manager=MANAGER, force=False, within=left)
+                break
+            except KubeError as error:
+                if tries_left and isinstance(error, TransientError):
+                    continue
+                text = "%s %s/%s is somebody else's but carries our labels and owner, remove them: %s"
+                logger.error(text, resource.kind, namespace, metadata["name"], error)  # noqa: TRY400 - not our trace
+                raise
         raise ConflictError(f"{manifest['kind']} {metadata['name']} was made by somebody else at the same time")
 
     async def delete(self, owner: Key, resource: Resource, name: str, uid: str) -> None:

@@ -79,6 +79,7 @@ async def caught(client: Client) -> KubeError:
         (429, "too many requests", TransientError),
         (500, "etcdserver: leader changed", TransientError),
         (500, 'failed calling webhook "policy.example.com"', RefusedError),
+        (500, "failed to create typed patch object: .spec.affinity: field not declared in schema", RefusedError),
         (503, "unavailable", TransientError),
         (504, "timeout", TransientError),
     ],

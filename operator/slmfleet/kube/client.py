@@ -238,6 +238,11 @@ async def connect(user_agent: str, on_write: WriteHook | None = None) -> Client:
     return Client(api, on_write)
 
 
+# Answers with 500 that stay until somebody repairs something, so the user must read about them: a webhook that cannot be
+# called, and a field that server-side apply does not know (kubernetes#139253).
+_LASTING: Final = ("webhook", "typed patch object")
+
+
 def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
     """The typed error of an answer; `status` is the server's metav1.Status."""
     message = str(status.get("message") or f"HTTP {code}")[:4096]
@@ -253,8 +258,7 @@ def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
         return ConflictError(message)
     if code == 410:
         return ExpiredError(message)
-    # A webhook that cannot be called is a 500 that stays until somebody repairs it: the user must read about it.
-    if (400 <= code < 500 and code not in _UNAVAILABLE) or (code == 500 and "webhook" in message):
+    if (400 <= code < 500 and code not in _UNAVAILABLE) or (code == 500 and any(word in message for word in _LASTING)):
         return RefusedError(message)
     seconds = retry_after or details.get("retryAfterSeconds")
     return TransientError(message, float(str(seconds)) if str(seconds).isdecimal() else None)

@@ -238,8 +238,8 @@ async def connect(user_agent: str, on_write: WriteHook | None = None) -> Client:
     return Client(api, on_write)
 
 
-# Answers with 500 that stay until somebody repairs something, so the user must read about them: a webhook that cannot be
-# called, and a field that server-side apply does not know (kubernetes#139253).
+# Answers with 500 that stay until somebody repairs something, so the user must read about them: a webhook that cannot
+# be called, and a field that server-side apply does not know (kubernetes#139253).
 _LASTING: Final = ("webhook", "typed patch object")
 
 

@@ -212,7 +212,8 @@ def test_a_pod_that_is_over_and_replaced_is_no_problem() -> None:
 
 
 def test_a_death_before_the_engine_came_up_again_is_not_what_is_wrong_now() -> None:
-    hung = pod(container=terminated(1) | {"started": True})
+    hung = pod(container=terminated(1) | {"started": True, "state": {"running": {"startedAt": "2026-01-02T01:00:00Z"}}})
+    hung["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-02T02:00:00Z"
     p = decide(applied(slm(), hung, **counts(1, 0)))
     assert condition(p, "Available")[1:] == (
         "NotAnswering",
@@ -230,3 +231,9 @@ def test_a_crash_says_more_than_a_pod_without_a_node() -> None:
 def test_a_scheduling_gate_is_told_in_the_schedulers_words() -> None:
     gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Scheduling is blocked"}
     assert condition(decide(applied(slm(), pod(conditions=[gated]), **counts(1, 0))), "Available")[1] == "Unschedulable"
+
+
+def test_an_engine_that_came_up_and_is_not_yet_ready_is_still_starting() -> None:
+    up = pod(container={"started": True, "state": {"running": {"startedAt": "2026-01-02T01:00:00Z"}}})
+    up["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-02T00:59:59Z"
+    assert condition(decide(applied(slm(), up, **counts(1, 0))), "Available")[1] == "Starting"

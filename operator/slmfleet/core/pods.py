@@ -41,8 +41,8 @@ class PodFacts:
     unschedulable: str
     waiting_reason: str
     waiting_message: str
-    started: bool
-    """Its engine has answered a health check since it was started."""
+    fell_silent: bool
+    """Its engine was ready since it was started and is not any more."""
     being_set_up: bool
     """On a node, but volumes, network or image are not there yet."""
     exit: Exit | None
@@ -93,11 +93,21 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
-        started=bool(container.get("started")),
+        fell_silent=bool(container.get("started")) and not ready and _was_ready(conditions.get("Ready", {}), container),
         being_set_up=setting_up,
         exit=ended,
         inquiry=inquiry,
     )
+
+
+def _was_ready(condition: Manifest, container: Manifest) -> bool:
+    """Whether the pod turned unready after its engine was started; before, it was never ready with it.
+
+    RFC 3339 in UTC compares as text.
+    """
+    since: str = condition.get("lastTransitionTime") or ""
+    began: str = container.get("state", {}).get("running", {}).get("startedAt") or ""
+    return bool(began) and since > began
 
 
 def _why_not_set_up(uid: str, since: str | None, now: datetime) -> PodEventsRequest | None:

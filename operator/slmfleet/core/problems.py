@@ -118,7 +118,7 @@ def ended(s: Situation) -> Verdict | None:
 def not_answering(s: Situation) -> Verdict | None:
     """The engine runs and had come up, but its health check fails: hung or overloaded."""
     for pod in s.pods:
-        if pod.started and not pod.finished:
+        if pod.fell_silent:
             text = f"pod {pod.name}: the engine came up, but its health check fails now: it hangs or is overloaded"
             return Verdict(Reason.NOT_ANSWERING, text)
     return None

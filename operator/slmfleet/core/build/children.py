@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 
 from slmfleet.core.accept import Accepted
+from slmfleet.core.durations import seconds
 from slmfleet.core.names import Names
 from slmfleet.core.revisions import Inputs, Revision, choose
 from slmfleet.core.types import Config, Manifest
+from slmfleet.engine.resolution import Request
+from slmfleet.engine.resolve import resolve
 
 from .cache_claim import cache_claim
 from .deployment import deployment
@@ -21,11 +24,12 @@ def children(
     """The revision to run and every object that should exist; what a pod refers to comes before the pods."""
     spec, accelerator = accepted.spec, accepted.accelerator
     image = spec.engine.image or config.images[accelerator.platform].replace("{version}", spec.engine.version)
+    resolution = resolve(Request(names.name, spec, accelerator, seconds(spec.drain.timeout)))
     revision = choose(
         names,
         Inputs(spec, accelerator, builtin=accepted.accelerator_object is None),
         stored,
-        lambda: pod_template(names, spec, accelerator, image),
+        lambda: pod_template(names, spec, accelerator, image, resolution),
         renderer=config.renderer,
         roll_on_upgrade=spec.rollout.on_operator_upgrade == "Roll",
     )

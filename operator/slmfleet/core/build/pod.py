@@ -8,7 +8,8 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.durations import seconds, start_seconds
 from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC, Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.argv import COMMAND, PORT, engine_args
+from slmfleet.engine.argv import COMMAND, PORT
+from slmfleet.engine.resolution import Resolution
 
 from . import pod_parts as parts
 
@@ -20,7 +21,9 @@ STARTUP_PERIOD_SECONDS: Final = 3
 USER_ID: Final = 2000
 
 
-def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str) -> Manifest:
+def pod_template(
+    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, resolution: Resolution
+) -> Manifest:
     """The template of the engine pods; `image` is the one that serves spec.engine.version on this platform."""
     overlay = spec.pod
     drain = seconds(spec.drain.timeout)
@@ -42,7 +45,7 @@ def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: Accelerator
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "affinity": parts.affinity(names, spec, accelerator),
-            "containers": [engine_container(names, spec, accelerator, image, drain)],
+            "containers": [engine_container(spec, accelerator, image, resolution)],
             "volumes": parts.volumes(names, spec, accelerator),
             **scheduling(overlay, accelerator),
         },
@@ -53,7 +56,7 @@ def pod_template(names: Names, spec: SLMDeploymentSpec, accelerator: Accelerator
 
 
 def engine_container(
-    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, drain: int
+    spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, resolution: Resolution
 ) -> Manifest:
     """The container that runs vLLM."""
     budget = start_seconds(spec)
@@ -62,8 +65,8 @@ def engine_container(
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(COMMAND),
-        "args": engine_args(names.name, spec, drain_seconds=drain),
-        "env": parts.environment(spec, budget),
+        "args": resolution.argv,
+        "env": parts.environment(spec, resolution.variables, budget),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": parts.resources(spec, accelerator),
         # vLLM does not listen until the model is loaded, so liveness must wait for a startup probe of its own.

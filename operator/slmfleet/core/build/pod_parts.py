@@ -1,5 +1,6 @@
 """The parts of the engine pod that several sources add to: environment, resources, volumes, affinity."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
@@ -8,6 +9,7 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
 from slmfleet.engine.argv import PVC_MOUNT, claim_of
+from slmfleet.engine.resolution import Variable
 
 CACHE: Final = "/cache"
 DEFAULT_REQUESTS: Final = {"cpu": 1, "memory_gi": 4}
@@ -15,7 +17,7 @@ SHM_SIZE: Final = {"cuda": "2Gi", "rocm": "8Gi", "cpu": "2Gi"}
 """Size limits of /dev/shm, over which tensor-parallel workers talk (the engine project's own Kubernetes guide)."""
 
 
-def environment(spec: SLMDeploymentSpec, budget: int) -> list[Manifest]:
+def environment(spec: SLMDeploymentSpec, variables: Iterable[Variable], budget: int) -> list[Manifest]:
     """The engine's variables; the user's entries win over ours, by name."""
     own: dict[str, Manifest] = {
         # An arbitrary uid has no passwd entry: libraries that ask for the user's name or home die without these.
@@ -29,13 +31,16 @@ def environment(spec: SLMDeploymentSpec, budget: int) -> list[Manifest]:
         "DO_NOT_TRACK": {"value": "1"},
         "HF_HUB_DISABLE_TELEMETRY": {"value": "1"},
     }
-    if not spec.model.uri.startswith("hf://"):
-        own |= {"HF_HUB_OFFLINE": {"value": "1"}, "TRANSFORMERS_OFFLINE": {"value": "1"}}
-    if (secret := spec.model.secret_ref) is not None:
-        own["HF_TOKEN"] = {"valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
+    own |= {variable.name: _source(variable) for variable in variables}
     for entry in spec.pod.env or []:
         own[entry.name] = {k: v for k, v in entry.to_manifest().items() if k != "name"}
     return [{"name": name, **source} for name, source in own.items()]
+
+
+def _source(variable: Variable) -> Manifest:
+    if variable.secret is None:
+        return {"value": variable.value}
+    return {"valueFrom": {"secretKeyRef": {"name": variable.secret.name, "key": variable.secret.key}}}
 
 
 def resources(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Manifest:

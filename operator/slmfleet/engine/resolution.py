@@ -1,0 +1,99 @@
+"""What a spec comes to on one release and platform of the engine, item by item, each with its reason."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from slmfleet.api.accelerator import AcceleratorClassSpec
+from slmfleet.api.engine import Engine
+from slmfleet.api.pod import KeyRef
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
+
+from .version import EngineVersion
+
+
+class Origin(StrEnum):
+    """Who decided on an argument."""
+
+    USER = "user"
+    DEFAULT = "default"
+    ADJUSTMENT = "adjustment"
+    """The user's wish in the words of this release, or what stands in for it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One replica to be started."""
+
+    name: str
+    """The served name where the spec has none."""
+    spec: SLMDeploymentSpec
+    accelerator: AcceleratorClassSpec
+    drain_seconds: int
+
+    @property
+    def engine(self) -> Engine:
+        """`spec.engine`."""
+        return self.spec.engine
+
+    @property
+    def version(self) -> EngineVersion:
+        """The release of vLLM."""
+        return EngineVersion.parse(self.engine.version)
+
+    @property
+    def platform(self) -> Literal["cuda", "rocm", "cpu"]:
+        """The build of vLLM."""
+        return self.accelerator.platform
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of a replica."""
+        return self.spec.parallelism.tensor
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One option of the server's command line: the flag, and its values if it takes any."""
+
+    words: tuple[str, ...]
+    field: str
+    origin: Origin = Origin.USER
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable of the engine: a value, or where the kubelet reads it."""
+
+    name: str
+    field: str
+    why: str
+    value: str | None = None
+    secret: KeyRef | None = None
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """A wish that this release or platform has no way to fulfil as written, and what was done about it."""
+
+    field: str
+    flag: str
+    why: str
+
+
+Item = Argument | Variable | Adjustment
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """All that one replica's engine needs from its pod, and what is to be told about it."""
+
+    arguments: tuple[Argument, ...]
+    variables: tuple[Variable, ...]
+    adjustments: tuple[Adjustment, ...]
+
+    @property
+    def argv(self) -> list[str]:
+        """The server's arguments after the command."""
+        return [word for argument in self.arguments for word in argument.words]

@@ -74,10 +74,21 @@ def spawn(argv: Sequence[str | Path], *, component: str, digest: str, state: Pat
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
         ],
         setsid=True,
         setsigdef=[signal.SIGPIPE],  # Python ignores it, and what is ignored is inherited
     )
+
+
+def _inheritable() -> list[int]:
+    """Descriptors of our caller's that a component would keep open for as long as it runs: a pipe, a lock."""
+    found = []
+    for fd in (int(name) for name in os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers, not paths
+        with contextlib.suppress(OSError):  # the one that read the folder is closed by now
+            if fd > 2 and os.get_inheritable(fd):
+                found.append(fd)
+    return found
 
 
 def ended(pid: int) -> bool:

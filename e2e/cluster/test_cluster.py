@@ -5,6 +5,7 @@ python -m pytest e2e/cluster/test_cluster.py
 
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -160,3 +161,18 @@ def test_down_leaves_nothing_and_the_objects_come_back() -> None:
     lifecycle.up(SETTINGS, QUIET)
     assert "after-crash" in kubectl("-n", NAMESPACE, "get", "pods", "-o", "name")
     check_a_restricted_pod("after-down")
+
+
+def test_a_component_keeps_nothing_of_its_starter_open(tmp_path: Path) -> None:
+    end, inherited = os.pipe()
+    os.set_inheritable(inherited, True)
+    sleeper = ["/bin/sleep", "60"]
+    pid = processes.spawn(sleeper, component="sleeper", digest="", state=tmp_path, log=tmp_path / "log", env={})
+    try:
+        os.close(inherited)
+        readable, _, _ = select.select([end], [], [], 5)
+        assert readable, "the other end of the pipe is still open"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(end)

@@ -34,10 +34,10 @@ class Installation:
     cluster: Cluster
     image: str
 
-    def upgrade(self, image: str) -> list[str]:
-        """`helm upgrade --install` with this image of the operator, until it runs; helm's and the API's warnings."""
-        values = [f"image.ref={image}", "image.pullPolicy=IfNotPresent", "replicas=2", "logFormat=text"]
-        sets = [word for value in values for word in ("--set", value)]
+    def upgrade(self, image: str, *values: str) -> list[str]:
+        """`helm upgrade --install` with this image and these values, until it runs; helm's and the API's warnings."""
+        always = (f"image.ref={image}", "image.pullPolicy=IfNotPresent", "replicas=2", "logFormat=text")
+        sets = [word for value in (*always, *values) for word in ("--set", value)]
         # On the local cluster the CRDs may come from a plain `kubectl apply`.
         own = ["--take-ownership"] if self.cluster.local else []
         result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *own, *sets)
@@ -48,9 +48,9 @@ class Installation:
         return result.warnings
 
     @contextmanager
-    def upgraded(self, image: str) -> Iterator[None]:
-        """Another image of the operator for as long as the body runs."""
-        self.upgrade(image)
+    def upgraded(self, image: str, *values: str) -> Iterator[None]:
+        """Another image of the operator, or other values, for as long as the body runs."""
+        self.upgrade(image, *values)
         try:
             yield
         finally:

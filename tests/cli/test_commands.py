@@ -69,11 +69,11 @@ def test_render_uses_an_accelerator_class_of_the_same_file() -> None:
         ),
         (
             MINIMAL.replace("hf://Qwen", "Qwen"),
-            'Error: <stdin>: SLMDeployment support: InvalidSpec: spec.model.uri: "Qwen/Qwen3-8B" is not hf://owner/name, ',
+            'Error: <stdin>: SLMDeployment support: InvalidSpec: spec.model.uri: "Qwen/Qwen3-8B": no place for a model: use hf://',
         ),
         (
             MINIMAL.replace("0.32.0", "0.8.5"),
-            "Error: <stdin>: SLMDeployment support: InvalidSpec: spec.engine.version: 0.8.5 is older than 0.11.0: ",
+            'Error: <stdin>: SLMDeployment support: InvalidSpec: spec.engine.version: "0.8.5": older than 0.11.0, ',
         ),
         (MINIMAL.replace("nvidia-l4", "nvidia-l5"), "Error: <stdin>: SLMDeployment support: UnknownAccelerator: "),
         (MINIMAL + "  paused: true\n", "Error: <stdin>: SLMDeployment support is paused: "),

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from .base import ApiModel, LabelKey, LabelValue, ObjectName, Quantity, cel, rule
 from .pod import Toleration
+from .quantities import MIB, size
 
 KIND: Final = "AcceleratorClass"
 PLURAL: Final = "acceleratorclasses"
@@ -19,6 +20,7 @@ class NodeRequirement(ApiModel):
             rule(
                 "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
                 "operators In and NotIn need values, Exists and DoesNotExist take none",
+                holds=lambda r: (r.operator in ("In", "NotIn")) == bool(r.values),
             )
         )
     )
@@ -44,6 +46,7 @@ class AcceleratorClassSpec(ApiModel):
             rule(
                 "(self.platform == 'cpu') != has(self.resourceName)",
                 "names the GPU resource (nvidia.com/gpu, amd.com/gpu): set it for cuda and rocm, leave it out for cpu",
+                holds=lambda a: (a.platform == "cpu") == (a.resource_name is None),
                 field=".resourceName",
             )
         )
@@ -56,6 +59,7 @@ class AcceleratorClassSpec(ApiModel):
             rule(
                 "quantity(self).isGreaterThan(quantity('1Mi'))",
                 "is in bytes and must be more than 1Mi, such as 23034Mi",
+                holds=lambda q: size(q) > MIB,
                 message_expression="self + ' is in bytes and must be more than 1Mi, such as 23034Mi'",
             )
         ),

@@ -1,6 +1,7 @@
 """What every API model shares: strict parsing, camelCase, and the constrained scalars of Kubernetes."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,15 +22,23 @@ class ApiModel(BaseModel):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
+class Rule(dict[str, str]):
+    """One entry of `x-kubernetes-validations`, and the same check in Python."""
+
+    holds: Callable[[Any], bool] | None = None
+    """Takes the parsed value. None where the rule compares with the old object, which only the API server has."""
+
+
 def rule(
     expression: str,
     message: str,
     *,
+    holds: Callable[[Any], bool] | None = None,
     message_expression: str | None = None,
     field: str | None = None,
     forbidden: bool = False,
-) -> dict[str, str]:
-    """One CEL validation for `x-kubernetes-validations`.
+) -> Rule:
+    """One CEL validation for `x-kubernetes-validations`; `holds` says the same of the parsed value.
 
     The API server puts the path in front of `message`, that of `field` (such as ".size") where the rule stands at the
     object around it. Before 1.35 it does not show the value: `message_expression` does.
@@ -39,10 +48,12 @@ def rule(
         "reason": "FieldValueForbidden" if forbidden else None,
         "fieldPath": field,
     }
-    return {"rule": expression, "message": message, **{k: v for k, v in extra.items() if v}}
+    made = Rule({"rule": expression, "message": message, **{k: v for k, v in extra.items() if v}})
+    made.holds = holds
+    return made
 
 
-def cel(*rules: dict[str, str], **schema: object) -> dict[str, Any]:
+def cel(*rules: Rule, **schema: object) -> dict[str, Any]:
     """`json_schema_extra` that carries CEL rules, and other schema keywords, into the CRD."""
     return {"x-kubernetes-validations": list(rules), **schema}
 

@@ -14,6 +14,7 @@ class ConditionType(StrEnum):
     """What a condition speaks about; True is always good."""
 
     ACCEPTED = "Accepted"
+    ENGINE_COMPATIBLE = "EngineCompatible"
     AVAILABLE = "Available"
     PROGRESSING = "Progressing"
     READY = "Ready"
@@ -28,6 +29,13 @@ class Reason(StrEnum):
     UNKNOWN_ACCELERATOR = "UnknownAccelerator"
     NAME_CONFLICT = "NameConflict"
     CHILD_REFUSED = "ChildRefused"
+    # EngineCompatible
+    COMPATIBLE = "Compatible"
+    FLAGS_ADJUSTED = "FlagsAdjusted"
+    FLAG_UNVERIFIED = "FlagUnverified"
+    UNKNOWN_VERSION = "UnknownVersion"
+    FLAG_REMOVED = "FlagRemoved"
+    VALUE_REFUSED = "ValueRefused"
     # Available
     AT_LEAST_ONE_READY = "AtLeastOneReady"
     SCALED_TO_ZERO = "ScaledToZero"

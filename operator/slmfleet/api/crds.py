@@ -1,12 +1,13 @@
 """The CustomResourceDefinitions: names, columns and object-level rules around the schemas of the models."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from . import accelerator, slmdeployment
-from .base import GROUP, VERSION, rule
+from .base import GROUP, VERSION, Rule, rule
 from .schema import RULES, Schema, structural, without_defaults
 from .status import SLMDeploymentStatus
 
@@ -40,7 +41,7 @@ class Definition:
     columns: tuple[Column, ...]
     status: type[BaseModel] | None = None
     scale: bool = False
-    rules: tuple[dict[str, str], ...] = field(default=())
+    rules: tuple[Rule, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -112,6 +113,7 @@ _AGE = Column("Age", ".metadata.creationTimestamp", "date", "Time since the obje
 _NAME = rule(
     "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
     "use at most 52 characters of a-z, 0-9 and '-', begin with a letter and do not end with '-'",
+    holds=lambda o: re.fullmatch("[a-z]([-a-z0-9]{0,50}[a-z0-9])?", o["metadata"]["name"]) is not None,
     message_expression="'\"' + self.metadata.name + '\" cannot name the Service of the fleet: use at most 52 "
     "characters of a-z, 0-9 and -, begin with a letter and do not end with -'",
     field=".metadata.name",

@@ -1,11 +1,13 @@
 """`spec.engine`: the vLLM that serves the model."""
 
 import re
+from functools import partial
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from .base import ApiModel, Duration, cel, literal, rule
+from .quantities import seconds
 
 # Flags that a typed field or the operator itself writes, and what to do instead: a second value in extraArgs would win
 # silently.
@@ -49,9 +51,8 @@ def _as_written(flag: str) -> str:
 _PATTERNS: Final = {flag: re.compile(_as_written(flag)) for flag in RESERVED_FLAGS}
 
 
-def reserved_flag(argument: str) -> str | None:
-    """The reserved flag that an item of extraArgs is, however it is written; None for any other item."""
-    return next((flag for flag, pattern in _PATTERNS.items() if pattern.match(argument)), None)
+def _free_of(flag: str, arguments: list[str]) -> bool:
+    return not any(_PATTERNS[flag].match(argument) for argument in arguments)
 
 
 # One rule per flag: a map from flags to advice would be shorter, but the API server cannot bound what it costs.
@@ -59,6 +60,7 @@ _RESERVED_RULES: Final = tuple(
     rule(
         f"!self.exists(a, a.matches({literal(_as_written(flag))}))",
         f"{flag} is not allowed: {advice}",
+        holds=partial(_free_of, flag),
         forbidden=True,
     )
     for flag, advice in RESERVED_FLAGS.items()
@@ -77,6 +79,7 @@ class Engine(ApiModel):
             rule(
                 "int(self.split('.')[0]) > 0 || int(self.split('.')[1]) >= 11",
                 "older than 0.11.0, the first release with only the V1 engine: use 0.11.0 or newer",
+                holds=lambda version: int(version.split(".")[0]) > 0 or int(version.split(".")[1]) >= 11,
                 message_expression="self + ' is older than 0.11.0, the first release with only the V1 engine: use "
                 "0.11.0 or newer'",
             )
@@ -105,6 +108,7 @@ class Engine(ApiModel):
             rule(
                 "duration(self) >= duration('30s') && duration(self) <= duration('12h')",
                 "must lie between 30s and 12h",
+                holds=lambda d: 30 <= seconds(d) <= 12 * 3600,
             )
         ),
     )
@@ -118,6 +122,7 @@ class Engine(ApiModel):
             rule(
                 "self.all(a, !a.matches('^--?[a-z][^= ]* '))",
                 "a flag and its value in one item reach vLLM as one word: make them two items, or join them with '='",
+                holds=lambda arguments: not any(re.match("^--?[a-z][^= ]* ", a) for a in arguments),
                 message_expression="'\"' + self.filter(a, a.matches('^--?[a-z][^= ]* '))[0] + '\" reaches vLLM as one "
                 'word: make flag and value two items, or join them with "="\'',
             ),

@@ -1,11 +1,13 @@
 """`spec.model`: where the weights come from, where they are kept, and the names that the model answers to."""
 
+import re
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from .base import ApiModel, ObjectName, Quantity, cel, rule
 from .pod import KeyRef
+from .quantities import MIB, size
 
 URI_FORMS: Final = (
     # No name begins with a dash: the engine would take it for a flag.
@@ -13,6 +15,7 @@ URI_FORMS: Final = (
     "^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*$",
     "^image:///[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
 )
+_NONE: Final = (None, None, None)
 
 
 class ModelCache(ApiModel):
@@ -23,12 +26,14 @@ class ModelCache(ApiModel):
             rule(
                 "has(self.claimName) != has(self.size)",
                 "takes claimName (a claim of yours) or size (the operator makes one), exactly one of them",
+                holds=lambda c: (c.claim_name is None) != (c.size is None),
             ),
             rule(
                 "!has(self.claimName)"
                 " || !(has(self.storageClassName) || has(self.accessMode) || has(self.whenDeleted))",
                 "storageClassName, accessMode and whenDeleted describe a claim that the operator makes: remove them or "
                 "claimName",
+                holds=lambda c: c.claim_name is None or (c.storage_class_name, c.access_mode, c.when_deleted) == _NONE,
             ),
             rule(
                 "!has(self.size) || !has(oldSelf.size) || !quantity(self.size).isLessThan(quantity(oldSelf.size))",
@@ -58,6 +63,7 @@ class ModelCache(ApiModel):
             rule(
                 "quantity(self).isGreaterThan(quantity('1Mi'))",
                 "is in bytes and must be more than 1Mi, such as 50Gi",
+                holds=lambda q: size(q) > MIB,
                 message_expression="self + ' is in bytes and must be more than 1Mi, such as 50Gi'",
             )
         ),
@@ -85,18 +91,21 @@ class ModelSource(ApiModel):
             rule(
                 "self.uri.startsWith('hf://') || !has(self.revision)",
                 "only applies to hf:// models: remove it",
+                holds=lambda m: m.uri.startswith("hf://") or m.revision is None,
                 field=".revision",
                 forbidden=True,
             ),
             rule(
                 "self.uri.startsWith('hf://') || !has(self.secretRef)",
                 "only applies to hf:// models: remove it",
+                holds=lambda m: m.uri.startswith("hf://") or m.secret_ref is None,
                 field=".secretRef",
                 forbidden=True,
             ),
             rule(
                 "self.uri.startsWith('hf://') || !has(self.cache)",
                 "only applies to hf:// models, others are read where they are: remove it",
+                holds=lambda m: m.uri.startswith("hf://") or m.cache is None,
                 field=".cache",
                 forbidden=True,
             ),
@@ -111,10 +120,15 @@ class ModelSource(ApiModel):
             rule(
                 " || ".join(f"self.matches('{form}')" for form in URI_FORMS),
                 "no place for a model: use hf://owner/name, pvc://claim/path or image:///path",
+                holds=lambda uri: any(re.match(form, uri) for form in URI_FORMS),
                 message_expression="'\"' + self + '\" is no place for a model: use hf://owner/name, "
                 "pvc://claim/path or image:///path'",
             ),
-            rule("!self.contains('/..')", "must not contain '..': write the path out"),
+            rule(
+                "!self.contains('/..')",
+                "must not contain '..': write the path out",
+                holds=lambda uri: "/.." not in uri,
+            ),
         ),
     )
     revision: str | None = Field(

@@ -35,6 +35,7 @@ class EnvSource(ApiModel):
             rule(
                 "has(self.secretKeyRef) != has(self.configMapKeyRef)",
                 "takes exactly one of secretKeyRef and configMapKeyRef",
+                holds=lambda s: (s.secret_key_ref is None) != (s.config_map_key_ref is None),
             )
         )
     )
@@ -51,6 +52,7 @@ class EnvVar(ApiModel):
             rule(
                 "!(has(self.value) && has(self.valueFrom))",
                 "takes value or valueFrom, not both: remove one",
+                holds=lambda e: e.value is None or e.value_from is None,
             )
         )
     )
@@ -81,6 +83,7 @@ class Toleration(ApiModel):
 _NO_GPUS = rule(
     "!('nvidia.com/gpu' in self) && !('amd.com/gpu' in self)",
     "the GPUs follow from spec.accelerator and spec.parallelism.tensor: remove them here",
+    holds=lambda resources: not {"nvidia.com/gpu", "amd.com/gpu"} & resources.keys(),
     forbidden=True,
 )
 
@@ -123,6 +126,9 @@ class EmptyDirSource(ApiModel):
     )
 
 
+_OWN_PATHS = ("/cache", "/dev/shm", "/models", "/pvc", "/tmp")  # noqa: S108 - paths inside the engine's container
+
+
 class ExtraVolume(ApiModel):
     """A volume and the place where the engine container sees it."""
 
@@ -132,6 +138,7 @@ class ExtraVolume(ApiModel):
                 "[has(self.persistentVolumeClaim), has(self.configMap), has(self.secret), has(self.emptyDir)]"
                 ".filter(x, x).size() == 1",
                 "takes exactly one of persistentVolumeClaim, configMap, secret and emptyDir",
+                holds=lambda v: [v.persistent_volume_claim, v.config_map, v.secret, v.empty_dir].count(None) == 3,
             )
         )
     )
@@ -149,12 +156,14 @@ class ExtraVolume(ApiModel):
             rule(
                 "!['/cache', '/dev/shm', '/models', '/pvc', '/tmp'].exists(p, self == p || self.startsWith(p + '/'))",
                 "lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator uses: choose another path",
+                holds=lambda path: not any(path == own or path.startswith(f"{own}/") for own in _OWN_PATHS),
                 message_expression="self + ' lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator "
                 "uses: choose another path'",
             ),
             rule(
                 "!self.split('/').exists(part, part == '.' || part == '..')",
                 "must not contain '.' or '..': write it out",
+                holds=lambda path: not {".", ".."} & set(path.split("/")),
             ),
         ),
     )
@@ -168,6 +177,7 @@ class ExtraVolume(ApiModel):
 _OWN_KEYS = rule(
     "self.all(k, !k.startsWith('slmfleet.dev/') && !k.startsWith('app.kubernetes.io/'))",
     "keys under slmfleet.dev/ and app.kubernetes.io/ belong to the operator, selectors depend on them: use another key",
+    holds=lambda keys: not any(key.startswith(("slmfleet.dev/", "app.kubernetes.io/")) for key in keys),
     message_expression="self.filter(k, k.startsWith('slmfleet.dev/') || k.startsWith('app.kubernetes.io/'))[0] + "
     "': keys under slmfleet.dev/ and app.kubernetes.io/ belong to the operator, selectors depend on them: "
     "use another key'",

@@ -8,6 +8,7 @@ from .base import ApiModel, Duration, ObjectName, cel, rule
 from .engine import Engine
 from .model import ModelSource
 from .pod import PodOverlay
+from .quantities import seconds
 
 KIND: Final = "SLMDeployment"
 PLURAL: Final = "slmdeployments"
@@ -42,6 +43,7 @@ class Rollout(ApiModel):
             rule(
                 "!(has(self.maxSurge) && has(self.maxUnavailable) && self.maxSurge == 0 && self.maxUnavailable == 0)",
                 "maxSurge and maxUnavailable are both 0, no pod could ever be replaced: raise one",
+                holds=lambda r: (r.max_surge, r.max_unavailable) != (0, 0),
             )
         )
     )
@@ -77,6 +79,7 @@ class Drain(ApiModel):
             rule(
                 "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
                 "must lie between 1s and 1h",
+                holds=lambda d: 1 <= seconds(d) <= 3600,
                 message_expression="self + ' does not lie between 1s and 1h'",
             )
         ),

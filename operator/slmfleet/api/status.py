@@ -19,11 +19,22 @@ class RevisionStatus(ApiModel):
     renderer: str = Field(max_length=64, description="Version of slmfleet that rendered it.")
 
 
+class EngineAdjustment(ApiModel):
+    """A wish of the spec that the engine could not be given as written."""
+
+    field: str = Field(max_length=253, description="Field of the spec.")
+    flag: str = Field(max_length=253, description="The engine's flag that it is about.")
+    why: str = Field(max_length=1024, description="What was done instead, and why.")
+
+
 class EngineStatus(ApiModel):
     """The engine in use."""
 
     version: str = Field(max_length=20, description="Release of vLLM.")
     image: str = Field(max_length=512, description="Container image of the pod template.")
+    adjusted: list[EngineAdjustment] | None = Field(
+        None, max_length=32, description="Fields that this release or platform of the engine has no way to honour."
+    )
 
 
 class SLMDeploymentStatus(ApiModel):

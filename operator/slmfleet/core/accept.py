@@ -1,8 +1,7 @@
-"""Whether a spec can be carried out: what the CRD's own rules cannot know, and what they let through."""
+"""Whether a spec can be carried out: what the CRD's rules say, and what they cannot know."""
 
 import difflib
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -12,10 +11,12 @@ from pydantic import ValidationError
 from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.catalogue import NAMES, builtin
 from slmfleet.api.conditions import Reason
-from slmfleet.api.engine import RESERVED_FLAGS, reserved_flag
-from slmfleet.api.model import URI_FORMS
+from slmfleet.api.crds import SLM_DEPLOYMENT
+from slmfleet.api.quantities import seconds
+from slmfleet.api.rules import broken, violations
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
-from slmfleet.engine.version import OLDEST, EngineVersion
+from slmfleet.engine.resolution import Request, Resolution
+from slmfleet.engine.resolve import resolve
 
 from .problems import Verdict
 from .types import Manifest
@@ -25,16 +26,26 @@ MAX_ERRORS: Final = 5
 
 @dataclass(frozen=True)
 class Accepted:
-    """A spec that can be carried out."""
+    """A spec that can be read, and what it comes to."""
 
     spec: SLMDeploymentSpec
     accelerator: AcceleratorClassSpec
     accelerator_object: AcceleratorClassSpec | None
     """The same, where it comes from an object and not from the built-in catalogue."""
+    resolution: Resolution
+    objections: tuple[str, ...]
+    """Why no template may be rendered from it. What runs from the same spec runs on: this release may know more than
+    the one that rendered it."""
+
+    @property
+    def refusal(self) -> Verdict:
+        """The objections as they are told."""
+        more = f"; and {len(self.objections) - MAX_ERRORS} more" if len(self.objections) > MAX_ERRORS else ""
+        return Verdict(Reason.INVALID_SPEC, "; ".join(self.objections[:MAX_ERRORS]) + more)
 
 
 def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
-    """Parse and check a spec; a Verdict says what is wrong with it and what helps."""
+    """Parse and check a spec; a Verdict says why it cannot be read and what helps."""
     try:
         # JSON mode is as strict about types and is how the object came to us.
         spec = SLMDeploymentSpec.model_validate_json(json.dumps(slm.get("spec", {})))
@@ -51,10 +62,15 @@ def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
     chosen = custom or builtin(wanted)
     if chosen is None:
         return Verdict(Reason.UNKNOWN_ACCELERATOR, _unknown(wanted))
-    problems = [*_forms(spec), *_reserved_flags(spec), *_gpus(spec, chosen), *_volumes(spec), *_affinity(spec)]
-    if problems:
-        return Verdict(Reason.INVALID_SPEC, "; ".join(problems[:MAX_ERRORS]))
-    return Accepted(spec, chosen, custom)
+    resolution = resolve(Request(slm["metadata"]["name"], spec, chosen, seconds(spec.drain.timeout)))
+    objections = [
+        *_rules(slm, spec),
+        *_gpus(spec, chosen),
+        *_volumes(spec),
+        *_affinity(spec),
+        *map(str, resolution.problems),
+    ]
+    return Accepted(spec, chosen, custom, resolution, tuple(objections))
 
 
 def describe(error: ValidationError, root: str) -> str:
@@ -84,19 +100,10 @@ def _unknown(wanted: str) -> str:
     )
 
 
-def _forms(spec: SLMDeploymentSpec) -> Iterable[str]:
-    """The two rules of the CRD without which no arguments can be written; `slmfleet render` has no API server."""
-    if not any(re.match(form, spec.model.uri) for form in URI_FORMS) or "/.." in spec.model.uri:
-        yield f'spec.model.uri: "{spec.model.uri}" is not hf://owner/name, pvc://claim/path or image:///path'
-    if EngineVersion.parse(spec.engine.version) < OLDEST:
-        yield f"spec.engine.version: {spec.engine.version} is older than 0.11.0: use 0.11.0 or newer"
-
-
-def _reserved_flags(spec: SLMDeploymentSpec) -> Iterable[str]:
-    for argument in spec.engine.extra_args or []:
-        flag = reserved_flag(argument)
-        if flag is not None:
-            yield f"spec.engine.extraArgs: {flag} is not allowed: {RESERVED_FLAGS[flag]}"
+def _rules(slm: Manifest, spec: SLMDeploymentSpec) -> Iterable[str]:
+    """The CRD's rules: `slmfleet render` has no API server, and an older CRD has fewer of them."""
+    schema = {"x-kubernetes-validations": SLM_DEPLOYMENT.rules}
+    return map(str, (*broken(schema, slm, ""), *violations(spec, "spec")))
 
 
 def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterable[str]:

@@ -3,7 +3,7 @@
 Texts hold no times, so that a status does not change while nothing happens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from slmfleet.api.conditions import ConditionStatus, ConditionType, Reason
 from slmfleet.api.status import Phase
 
 from .names import REVISION
-from .problems import Verdict
+from .problems import Verdict, bounded
 from .revisions import Revision
 from .types import Manifest
 
@@ -65,6 +65,14 @@ def fleet(desired: int, revision: str, deployment: Manifest | None, problem: Ver
         deadline_exceeded=progress.get("message", "") if progress.get("reason") == "ProgressDeadlineExceeded" else "",
         problem=problem,
     )
+
+
+def accepted_(objections: Sequence[str]) -> Statement:
+    """Is the spec carried out? Objections to one that runs already only matter to its next change."""
+    text = "the spec is valid and its objects are ours"
+    if objections:
+        text = bounded(f"what runs is kept, but this release would not start it: {'; '.join(objections)}")
+    return Statement("True", Reason.ACCEPTED, text)
 
 
 def available(f: Fleet) -> Statement:

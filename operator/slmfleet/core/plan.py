@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from slmfleet.api.conditions import Reason
+from slmfleet.engine.resolution import Resolution
 
 from .accept import Accepted, accept
 from .build.children import children
@@ -29,14 +30,19 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     accepted = accept(observed.slm, observed.accelerator)
     if isinstance(accepted, Verdict):
         return _rejected(observed, accepted, now)
-    revision, desired = children(names, accepted, _revisions(observed, names), config)
+    wanted = children(names, accepted, _revisions(observed, names), config)
+    if wanted is None:
+        return _rejected(observed, accepted.refusal, now, accepted.resolution)
+    revision, desired = wanted
     if (conflict := _conflict(names, observed, desired)) is not None:
-        return _rejected(observed, conflict, now, requeue_after=RECHECK_SECONDS)
+        return _rejected(observed, conflict, now, accepted.resolution, requeue_after=RECHECK_SECONDS)
     pods = _pods(observed, now)
+    problem = _problem(observed, pods)
     if observed.failures:
-        status = rejected_status(observed.slm, _refused(observed), _deployment(observed), _problem(observed, pods), now)
+        status = rejected_status(
+            observed.slm, _refused(observed), _deployment(observed), problem, now, accepted.resolution
+        )
     else:
-        problem = _problem(observed, pods)
         status = accepted_status(observed.slm, accepted, revision, _deployment(observed), problem, now)
     paused = accepted.spec.paused
     return Plan(
@@ -50,9 +56,16 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     )
 
 
-def _rejected(observed: Observed, verdict: Verdict, now: datetime, requeue_after: float | None = None) -> Plan:
+def _rejected(
+    observed: Observed,
+    verdict: Verdict,
+    now: datetime,
+    resolution: Resolution | None = None,
+    *,
+    requeue_after: float | None = None,
+) -> Plan:
     pods = _pods(observed, now)
-    status = rejected_status(observed.slm, verdict, _deployment(observed), _problem(observed, pods), now)
+    status = rejected_status(observed.slm, verdict, _deployment(observed), _problem(observed, pods), now, resolution)
     return Plan(
         status=status,
         events=transitions(observed.slm, status),

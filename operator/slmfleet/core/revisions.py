@@ -12,7 +12,7 @@ inputs may lack fields that are newer than they are: those are unchanged while t
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
@@ -36,6 +36,15 @@ _ACCELERATOR_IN_PODS: Final = frozenset(
 
 
 @dataclass(frozen=True)
+class Rendered:
+    """What this operator makes of a spec."""
+
+    template: Manifest
+    adjusted: list[Manifest]
+    """Wishes of the spec that the engine could not be given as written: field, flag, why."""
+
+
+@dataclass(frozen=True)
 class Revision:
     """A stored template; `outdated` when this operator would render another from the same inputs."""
 
@@ -44,6 +53,8 @@ class Revision:
     renderer: str
     template: Manifest
     manifest: Manifest
+    adjusted: list[Manifest] = field(default_factory=list)
+    """What was adjusted when the template was rendered."""
     outdated: bool = False
 
 
@@ -76,11 +87,11 @@ class Inputs:
 
 
 def _unchanged(model: ApiModel, stored: Manifest, leave_out: frozenset[str] = frozenset()) -> bool:
-    for name, field in type(model).model_fields.items():
+    for name, info in type(model).model_fields.items():
         if name in leave_out:
             continue
-        value, key = getattr(model, name), field.alias or name
-        if key not in stored and value != field.get_default(call_default_factory=True):
+        value, key = getattr(model, name), info.alias or name
+        if key not in stored and value != info.get_default(call_default_factory=True):
             return False
         if key in stored and not _same(value, stored[key]):
             return False
@@ -100,31 +111,37 @@ def choose(
     names: Names,
     inputs: Inputs,
     stored: Iterable[Manifest],
-    render: Callable[[], Manifest],
+    render: Callable[[], Rendered] | None,
     *,
     renderer: str,
     roll_on_upgrade: bool,
-) -> Revision:
-    """The revision to run: a stored one with these inputs, or a new one."""
+) -> Revision | None:
+    """The revision to run: a stored one with these inputs, or a new one.
+
+    Without `render` nothing new can be made of the inputs: None where nothing stored has them.
+    """
     known = sorted(stored, key=lambda r: int(r["revision"]), reverse=True)
-    fresh = render()
     same_inputs = [r for r in known if inputs.same_as(r["data"]["inputs"])]
-    same_template = [r for r in same_inputs if r["data"]["template"] == fresh]
+    if render is None:
+        return _stored(names, same_inputs[0]) if same_inputs else None
+    fresh = render()
+    same_template = [r for r in same_inputs if r["data"]["template"] == fresh.template]
     if candidates := same_template if roll_on_upgrade else same_inputs:
-        chosen = candidates[0]
-        data = chosen["data"]
-        return Revision(
-            name=chosen["metadata"]["name"],
-            number=int(chosen["revision"]),
-            renderer=data["renderer"],
-            template=data["template"],
-            manifest=controller_revision(names, chosen["metadata"]["name"], int(chosen["revision"]), data),
-            outdated=data["template"] != fresh,
-        )
+        return replace(_stored(names, candidates[0]), outdated=candidates[0]["data"]["template"] != fresh.template)
     number = int(known[0]["revision"]) + 1 if known else 1
-    name = f"{names.name}-{digest([inputs.stored(), fresh])}"
-    data = {"inputs": inputs.stored(), "renderer": renderer, "template": fresh}
-    return Revision(name, number, renderer, fresh, controller_revision(names, name, number, data))
+    name = f"{names.name}-{digest([inputs.stored(), fresh.template])}"
+    data: Manifest = {"inputs": inputs.stored(), "renderer": renderer, "template": fresh.template}
+    if fresh.adjusted:
+        data["adjusted"] = fresh.adjusted
+    return Revision(
+        name, number, renderer, fresh.template, controller_revision(names, name, number, data), fresh.adjusted
+    )
+
+
+def _stored(names: Names, revision: Manifest) -> Revision:
+    name, number, data = revision["metadata"]["name"], int(revision["revision"]), revision["data"]
+    manifest = controller_revision(names, name, number, data)
+    return Revision(name, number, data["renderer"], data["template"], manifest, data.get("adjusted", []))
 
 
 def expired(stored: Iterable[Manifest], current: str) -> list[Ref]:

@@ -1,14 +1,16 @@
 """The whole status of an SLMDeployment, and the events that its changes are worth."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from slmfleet.api.conditions import Condition, ConditionType, Reason
 from slmfleet.api.status import EngineStatus, RevisionStatus, SLMDeploymentStatus
+from slmfleet.engine.resolution import Resolution
 
 from .accept import Accepted
-from .conditions import Fleet, Statement, Statements, available, fleet, phase, progressing, ready
+from .compatibility import engine_compatible, engine_unchecked
+from .conditions import Fleet, Statement, Statements, accepted_, available, fleet, phase, progressing, ready
 from .names import ENGINE_CONTAINER, Names
 from .problems import Verdict
 from .revisions import Revision
@@ -18,7 +20,7 @@ Part = TypeVar("Part", EngineStatus, RevisionStatus)
 
 _QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED})
 """Reasons of a False condition that are no trouble."""
-_UNTOLD: Final = frozenset({Reason.NO_READY_REPLICA, Reason.NOT_ACCEPTED})
+_UNTOLD: Final = frozenset({Reason.NO_READY_REPLICA, Reason.NOT_ACCEPTED, Reason.COMPATIBLE})
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def accepted_status(
     available_ = available(facts)
     progressing_ = progressing(facts, revision, paused=spec.paused)
     statements = {
-        ConditionType.ACCEPTED: Statement("True", Reason.ACCEPTED, "the spec is valid and its objects are ours"),
+        ConditionType.ACCEPTED: accepted_(accepted.objections),
+        ConditionType.ENGINE_COMPATIBLE: engine_compatible(accepted.resolution, revision.adjusted),
         ConditionType.AVAILABLE: available_,
         ConditionType.PROGRESSING: progressing_,
         ConditionType.READY: ready(facts, available_, progressing_, names.url),
@@ -72,21 +75,34 @@ def accepted_status(
     running = Running(
         gpus=desired * spec.parallelism.tensor if accepted.accelerator.resource_name else 0,
         url=names.url,
-        engine=EngineStatus(version=spec.engine.version, image=image),
+        engine=EngineStatus.model_validate(
+            {"version": spec.engine.version, "image": image, "adjusted": revision.adjusted or None}
+        ),
         revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
     )
     return _status(slm, facts, statements, now, running)
 
 
 def rejected_status(
-    slm: Manifest, verdict: Verdict, deployment: Manifest | None, problem: Verdict | None, now: datetime
+    slm: Manifest,
+    verdict: Verdict,
+    deployment: Manifest | None,
+    problem: Verdict | None,
+    now: datetime,
+    resolution: Resolution | None,
 ) -> Manifest:
-    """The status of a deployment whose spec cannot be carried out; what an earlier spec started runs on."""
+    """The status of a deployment whose spec cannot be carried out; what an earlier spec started runs on.
+
+    `resolution` is what the spec comes to, if it can be read.
+    """
     running = (deployment or {}).get("spec", {}).get("replicas", 0)
     facts = fleet(running, "", deployment, problem)
     none = Statement("False", Reason.NO_READY_REPLICA, "nothing was started")
     statements = {
         ConditionType.ACCEPTED: Statement("False", verdict.reason, verdict.message),
+        ConditionType.ENGINE_COMPATIBLE: engine_unchecked()
+        if resolution is None
+        else engine_compatible(resolution, [asdict(a) for a in resolution.adjustments]),
         ConditionType.AVAILABLE: available(facts) if deployment is not None else none,
         ConditionType.PROGRESSING: Statement(
             "False", Reason.NOT_ACCEPTED, "nothing is changed until the spec is accepted"
@@ -101,7 +117,7 @@ def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
     """An event for each condition whose status or reason changed and that says something of its own.
 
     A Ready that repeats another condition does not, nor does what follows from a spec that was not accepted; that no
-    pod exists yet is over before anybody reads it.
+    pod exists yet is over before anybody reads it, and that flags are as they should be is no news.
     """
     before = {c["type"]: (c["status"], c["reason"]) for c in slm.get("status", {}).get("conditions", [])}
     events = []

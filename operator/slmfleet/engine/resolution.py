@@ -82,16 +82,45 @@ class Adjustment:
     why: str
 
 
-Item = Argument | Variable | Adjustment
+@dataclass(frozen=True)
+class Problem:
+    """A wish that cannot be fulfilled and without which the engine would not be what the user asked for."""
+
+    field: str
+    value: str
+    reason: str
+    fix: str
+    removed: bool = False
+    """Whether it is the release that lacks something."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.value} {self.reason}: {self.fix}"
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Something that is passed on although nobody could check it, or that works only with something else."""
+
+    field: str
+    text: str
+
+
+Item = Argument | Variable | Adjustment | Problem | Doubt
 
 
 @dataclass(frozen=True)
 class Resolution:
     """All that one replica's engine needs from its pod, and what is to be told about it."""
 
+    release: str
+    """The release of vLLM that it is for."""
+    unknown: str
+    """Why the release itself could not be looked up; empty where it could."""
     arguments: tuple[Argument, ...]
     variables: tuple[Variable, ...]
     adjustments: tuple[Adjustment, ...]
+    problems: tuple[Problem, ...]
+    doubts: tuple[Doubt, ...]
 
     @property
     def argv(self) -> list[str]:

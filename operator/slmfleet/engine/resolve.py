@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from .arguments.memory import memory
 from .arguments.serving import serving
 from .arguments.weights import weights
-from .resolution import Adjustment, Argument, Item, Request, Resolution, Variable
+from .resolution import Adjustment, Argument, Doubt, Item, Problem, Request, Resolution, Variable
 
 Kind = TypeVar("Kind", bound=Item)
 
@@ -24,9 +24,13 @@ def resolve(request: Request) -> Resolution:
     """What the engine of one replica gets, and everything that is to be said about it."""
     items = [item for subject in SUBJECTS for item in subject(request)]
     return Resolution(
+        release=request.engine.version,
+        unknown="",
         arguments=_only(Argument, items),
         variables=_only(Variable, items),
         adjustments=_only(Adjustment, items),
+        problems=_only(Problem, items),
+        doubts=_only(Doubt, items),
     )
 
 

@@ -1,14 +1,12 @@
 """All children of one SLMDeployment, in the order in which they are applied."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from slmfleet.core.accept import Accepted
-from slmfleet.core.durations import seconds
 from slmfleet.core.names import Names
-from slmfleet.core.revisions import Inputs, Revision, choose
+from slmfleet.core.revisions import Inputs, Rendered, Revision, choose
 from slmfleet.core.types import Config, Manifest
-from slmfleet.engine.resolution import Request
-from slmfleet.engine.resolve import resolve
 
 from .cache_claim import cache_claim
 from .deployment import deployment
@@ -20,19 +18,22 @@ from .service_account import service_account
 
 def children(
     names: Names, accepted: Accepted, stored: Iterable[Manifest], config: Config
-) -> tuple[Revision, list[Manifest]]:
-    """The revision to run and every object that should exist; what a pod refers to comes before the pods."""
+) -> tuple[Revision, list[Manifest]] | None:
+    """The revision to run and every object that should exist; what a pod refers to comes before the pods.
+
+    None where it takes a template that may not be rendered.
+    """
     spec, accelerator = accepted.spec, accepted.accelerator
-    image = spec.engine.image or config.images[accelerator.platform].replace("{version}", spec.engine.version)
-    resolution = resolve(Request(names.name, spec, accelerator, seconds(spec.drain.timeout)))
     revision = choose(
         names,
         Inputs(spec, accelerator, builtin=accepted.accelerator_object is None),
         stored,
-        lambda: pod_template(names, spec, accelerator, image, resolution),
+        None if accepted.objections else lambda: _rendered(names, accepted, config),
         renderer=config.renderer,
         roll_on_upgrade=spec.rollout.on_operator_upgrade == "Roll",
     )
+    if revision is None:
+        return None
     wanted = [
         service_account(names, spec),
         cache_claim(names, spec),
@@ -42,3 +43,10 @@ def children(
         disruption_budget(names),
     ]
     return revision, [manifest for manifest in wanted if manifest is not None]
+
+
+def _rendered(names: Names, accepted: Accepted, config: Config) -> Rendered:
+    spec, accelerator = accepted.spec, accepted.accelerator
+    image = spec.engine.image or config.images[accelerator.platform].replace("{version}", spec.engine.version)
+    template = pod_template(names, spec, accelerator, image, accepted.resolution)
+    return Rendered(template, [asdict(adjustment) for adjustment in accepted.resolution.adjustments])

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.pod import PodOverlay
+from slmfleet.api.quantities import seconds
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
-from slmfleet.core.durations import seconds, start_seconds
+from slmfleet.core.durations import start_seconds
 from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC, Names
 from slmfleet.core.types import Manifest
 from slmfleet.engine.argv import COMMAND, PORT

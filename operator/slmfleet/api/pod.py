@@ -187,6 +187,17 @@ _OWN_KEYS = rule(
 class PodOverlay(ApiModel):
     """What the platform adds to the engine pods. Everything here rolls the pods when it changes."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "!has(self.idsFromNamespace) || !self.idsFromNamespace || !(has(self.runAsUser) || has(self.fsGroup))",
+                "is true, so the namespace decides on user and groups: remove runAsUser and fsGroup",
+                field=".idsFromNamespace",
+                forbidden=True,
+            )
+        )
+    )
+
     labels: dict[LabelKey, LabelValue] | None = Field(
         None, max_length=32, description="Extra labels of the pods.", json_schema_extra=cel(_OWN_KEYS)
     )
@@ -235,4 +246,15 @@ class PodOverlay(ApiModel):
     )
     fs_group: int | None = Field(
         None, ge=1, le=2147483647, description="Numeric group id that owns the volumes. Default 2000."
+    )
+    supplemental_groups: list[Annotated[int, Field(ge=1, le=2147483647)]] | None = Field(
+        None,
+        max_length=16,
+        description="Further numeric groups of the engine, such as those that own /dev/kfd and /dev/dri on AMD nodes.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    ids_from_namespace: bool | None = Field(
+        None,
+        description="true: leave user and groups to admission, which assigns those of the namespace: OpenShift's "
+        "restricted-v2 refuses all others. The image's own user must not be root where nothing assigns one.",
     )

@@ -37,14 +37,7 @@ def pod_template(
             "enableServiceLinks": False,
             "restartPolicy": "Always",
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": overlay.run_as_user or USER_ID,
-                "runAsGroup": overlay.fs_group or USER_ID,
-                "fsGroup": overlay.fs_group or USER_ID,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": security_context(overlay),
             "affinity": parts.affinity(names, spec, accelerator),
             "containers": [engine_container(spec, accelerator, image, resolution)],
             "volumes": parts.volumes(names, spec, accelerator),
@@ -85,6 +78,18 @@ def engine_container(
         },
         "volumeMounts": parts.mounts(spec),
     }
+
+
+def security_context(overlay: PodOverlay) -> Manifest:
+    """Who the engine is; without user and group where the namespace decides."""
+    context: Manifest = {"runAsNonRoot": True}
+    if not overlay.ids_from_namespace:
+        group = overlay.fs_group or USER_ID
+        context |= {"runAsUser": overlay.run_as_user or USER_ID, "runAsGroup": group, "fsGroup": group}
+        context["fsGroupChangePolicy"] = "OnRootMismatch"
+    if overlay.supplemental_groups:
+        context["supplementalGroups"] = list(overlay.supplemental_groups)
+    return context | {"seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def scheduling(overlay: PodOverlay, accelerator: AcceleratorClassSpec) -> dict[str, Any]:

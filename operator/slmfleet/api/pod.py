@@ -192,6 +192,7 @@ class PodOverlay(ApiModel):
             rule(
                 "!has(self.idsFromNamespace) || !self.idsFromNamespace || !(has(self.runAsUser) || has(self.fsGroup))",
                 "is true, so the namespace decides on user and groups: remove runAsUser and fsGroup",
+                holds=lambda pod: not pod.ids_from_namespace or (pod.run_as_user is None and pod.fs_group is None),
                 field=".idsFromNamespace",
                 forbidden=True,
             )

@@ -1,36 +1,64 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+import uvicorn
+from aiohttp import ClientSession
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slmfleet.simulator import texts
+from slmfleet.simulator.engine import Engine
 from slmfleet.simulator.faults import Faults
 from slmfleet.simulator.server import Server, application
 
 from .building import config, engine
 
-Client = TestClient[Any, Any]
 PROMPT = {"model": "tiny", "prompt": "hello", "max_tokens": 3}
 
 
+class HTTP(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not predicate():  # noqa: ASYNC110 - uvicorn and the engine have no events for it
+            await asyncio.sleep(0.001)
+
+
 @asynccontextmanager
-async def serving(*argv: str, keys: tuple[str, ...] = (), faults: Faults | None = None) -> AsyncIterator[Client]:
-    made = engine(faults or Faults(slow_factor=0.0))
+async def serving(
+    *argv: str,
+    keys: tuple[str, ...] = (),
+    faults: Faults | None = None,
+    made: Engine | None = None,
+    middlewares: tuple[str, ...] = (),
+) -> AsyncIterator[ClientSession]:
+    made = made or engine(faults or Faults(slow_factor=0.0))
     made_config = config("--served-model-name", "tiny", "alias", *argv)
-    server = Server(made_config, made, "0.32.0", keys, 64, lambda: None)
-    task = asyncio.create_task(made.run())
+    app = application(Server(made_config, made, "0.32.0", keys, 64, lambda: None), middlewares)
+    http = HTTP(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    tasks = [asyncio.create_task(made.run()), asyncio.create_task(http.serve())]
     try:
-        async with TestClient(TestServer(application(server))) as client:
+        await until(lambda: http.started)
+        (port,) = [sock.getsockname()[1] for server in http.servers for sock in server.sockets]
+        async with ClientSession(f"http://127.0.0.1:{port}") as client:
             yield client
     finally:
-        task.cancel()
+        tasks[0].cancel()
+        http.should_exit = True
+        await tasks[1]
 
 
-async def post(client: Client, path: str, body: object) -> tuple[int, Any]:
+async def post(client: ClientSession, path: str, body: object) -> tuple[int, Any]:
     async with client.post(path, json=body) as response:
         return response.status, await response.json()
 
@@ -143,11 +171,78 @@ async def test_the_faults_can_be_read() -> None:
 
 async def test_a_dead_engine_is_unhealthy_and_fails_requests_with_vllms_words() -> None:
     made = engine()
-    server = Server(config("--served-model-name", "tiny"), made, "0.32.0", (), 64, lambda: None)
     made.die()
-    async with TestClient(TestServer(application(server))) as client:
+    async with serving(made=made) as client:
         status, body = await post(client, "/v1/completions", PROMPT)
         async with client.get("/health") as response:
             assert response.status == 503
     assert status == 500
     assert body["error"]["message"].startswith("EngineCore encountered an issue.")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_leaves_aborts_its_request(stream: bool) -> None:
+    made = engine(Faults(stall=True))
+    async with serving(made=made) as client:
+        call = asyncio.create_task(post(client, "/v1/completions", PROMPT | {"stream": stream}))
+        await until(lambda: made.unfinished == 1)
+        call.cancel()
+        await until(lambda: made.unfinished == 0)
+
+
+async def test_a_route_knows_its_method_alone() -> None:
+    async with serving() as client:
+        async with client.head("/health") as response:
+            assert (response.status, response.headers["Allow"]) == (405, "GET")
+        async with client.get("/nope") as response:
+            assert (response.status, await response.json()) == (404, {"detail": "Not Found"})
+
+
+# --middleware
+
+
+class Marking:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-mark", b"class"))
+            await send(message)
+
+        await self._app(scope, receive, marked)
+
+
+async def marking(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    response.headers.append("x-mark", "function")
+    return response
+
+
+NOT_CALLABLE = 3
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"),
+    [
+        (("Marking",), ["class"]),
+        (("marking",), ["function"]),
+        (("Marking", "marking"), ["class", "function"]),
+        (("marking", "Marking"), ["function", "class"]),
+    ],
+)
+async def test_middleware_is_a_class_or_a_function_and_the_last_one_is_outermost(
+    names: tuple[str, ...], marks: list[str]
+) -> None:
+    async with (
+        serving(keys=("secret",), middlewares=tuple(f"{__name__}.{name}" for name in names)) as client,
+        client.get("/v1/models") as response,
+    ):
+        assert (response.status, response.headers.getall("x-mark")) == (401, marks)
+
+
+async def test_middleware_that_is_neither_is_refused_as_vllm_does() -> None:
+    with pytest.raises(ValueError, match=r"Invalid middleware .*NOT_CALLABLE. Must be a function or a class."):
+        async with serving(middlewares=(f"{__name__}.NOT_CALLABLE",)):
+            pass

@@ -43,8 +43,6 @@ def _supported(text: str, oldest: str, newest: str) -> EngineVersion:
 
 
 def _run(args: Namespace, settings: Settings, version: EngineVersion) -> int:
-    # aiohttp reads the machine's CA certificates when it is imported: 70 ms for connections that are never made here.
-    os.environ["SSL_CERT_FILE"] = os.devnull
     # Only now: bad flags answer before the server's libraries are read.
     from .faults import FaultError  # noqa: PLC0415
     from .lifecycle import run  # noqa: PLC0415

@@ -10,15 +10,15 @@ import json
 import logging
 import os
 import signal
-import ssl
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+import uvicorn
+from starlette.applications import Starlette
 
 from slmfleet.engine.version import EngineVersion
 
@@ -33,7 +33,6 @@ from .steps import Limits, Speed, StepModel
 LOG: Final = logging.getLogger("slmfleet.simulator")
 _WATCHDOG_SECONDS: Final = 1.0
 """How long a server with a dead engine still answers; vLLM looks every five seconds."""
-_UNBOUNDED: Final = 10.0 * 365 * 86400
 
 
 def configure_logging() -> None:
@@ -104,25 +103,47 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     keys = api_keys(args, environment)
-    app = server.application(
-        server.Server(config, engine, settings.version, keys, settings.output_tokens, fault_set.set)
-    )
-    # A client that leaves aborts its request; the end waits for whoever stays, as uvicorn does.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_UNBOUNDED)
-    await runner.setup()
-    port = 8000 if args.port is None else args.port
-    await web.TCPSite(runner, args.host, port, ssl_context=_tls(args)).start()
-    LOG.info("Starting vLLM server on http://%s:%d", args.host or "0.0.0.0", port)  # noqa: S104 - a log line
+    served = server.Server(config, engine, settings.version, keys, settings.output_tokens, fault_set.set)
+    http = _HTTP(_connections(args, server.application(served, args.middleware or ()), environment))
+    LOG.info("Starting vLLM server on http://%s:%d", http.config.host or "0.0.0.0", http.config.port)  # noqa: S104
+    serving = asyncio.create_task(http.serve())
     steps = asyncio.create_task(engine.run())
     death = asyncio.create_task(_die_on_demand(engine, fault_set))
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait((stopped, death), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((stopped, death, serving), return_when=asyncio.FIRST_COMPLETED)
     if not engine.dead:
         await _shut_down(engine, config.shutdown_timeout)
     for task in (steps, death, stopped):
         task.cancel()
     LOG.info("[shutdown] API server: shutting down FastAPI HTTP server")
-    await runner.cleanup()
+    # A client that leaves aborts its request; the end waits for whoever stays.
+    http.should_exit = True
+    await serving
+
+
+class _HTTP(uvicorn.Server):
+    """The server that vLLM runs in, which leaves signals to it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing is captured."""
+        yield
+
+
+def _connections(args: Namespace, app: Starlette, environment: Mapping[str, str]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=args.host or "",
+        port=8000 if args.port is None else args.port,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=int(environment.get("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "5")),
+        ssl_keyfile=args.ssl_keyfile,
+        ssl_certfile=args.ssl_certfile,
+    )
 
 
 def _engine(
@@ -132,14 +153,6 @@ def _engine(
     speed = Speed(settings.prefill_tokens_per_second, settings.decode_step_ms / 1000)
     metrics = EngineMetrics(version, config, args.show_hidden_metrics_for_version)
     return Engine(StepModel(limits, speed), metrics, faults)
-
-
-def _tls(args: Namespace) -> ssl.SSLContext | None:
-    if not args.ssl_certfile:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(args.ssl_certfile, args.ssl_keyfile)
-    return context
 
 
 async def _die_on_demand(engine: Engine, fault_set: asyncio.Event) -> None:

@@ -5,17 +5,21 @@ Routes that administer adapters at run time belong into a module of their own an
 
 import asyncio
 import json
-import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from aiohttp import web
-from aiohttp.typedefs import Middleware
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from . import answers, openai, texts
+from . import answers, middleware, openai, texts
 from .config import EngineConfig
 from .engine import Engine, EngineDeadError, EngineDrainingError
 from .failures import ENGINE_DEAD
@@ -23,8 +27,6 @@ from .faults import FaultError
 from .metrics import CONTENT_TYPE
 from .openai import ApiError, Body, Generation, Served
 
-GUARDED: Final = ("/v1", "/v2", "/inference", "/cohere")
-"""What --api-key guards; all else is open, as in vLLM."""
 BUSY: Final = (
     "The engine is currently busy and cannot accept new requests. Please try again later or on a different instance."
 )
@@ -33,7 +35,7 @@ BACKLOG: Final = (
 )
 SHUTTING_DOWN: Final = "cannot schedule new futures after shutdown"
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass
@@ -49,6 +51,15 @@ class Server:
     """Called after POST /sim/fault, for what the edge of the process has to do."""
     load: int = 0
 
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """One request more for /load."""
+        self.load += 1
+        try:
+            yield
+        finally:
+            self.load -= 1
+
     @property
     def served(self) -> Served:
         """What requests are checked against."""
@@ -60,11 +71,10 @@ class Server:
         return f"vllm-{self.version}-simulated"
 
 
-def application(server: Server) -> web.Application:
-    """The aiohttp application."""
-    app = web.Application(middlewares=[_error_bodies, _authentication(server.keys)], client_max_size=64 * 2**20)
+def application(server: Server, middlewares: Sequence[str] = ()) -> Starlette:
+    """The application; `middlewares` are those of --middleware, in the order of the command line."""
     routes = _Routes(server)
-    for method, path, handler in (
+    table: list[tuple[str, str, Handler]] = [
         ("GET", "/health", routes.health),
         ("GET", "/ping", routes.health),
         ("POST", "/ping", routes.health),
@@ -77,116 +87,107 @@ def application(server: Server) -> web.Application:
         ("POST", "/tokenize", routes.tokenize),
         ("GET", "/sim/fault", routes.faults),
         ("POST", "/sim/fault", routes.set_faults),
-    ):
-        app.router.add_route(method, path, handler)
+    ]
+    app = Starlette(routes=[_route(*row) for row in table])
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    middleware.add(app, server.keys, middlewares)
     return app
 
 
-@web.middleware
-async def _error_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """vLLM's JSON bodies for what the router and the handlers refuse."""
-    try:
-        return await handler(request)
-    except ApiError as error:
-        return _json(error.body, status=error.status)
-    except web.HTTPMethodNotAllowed as error:
-        headers = {"Allow": ", ".join(sorted(error.allowed_methods))}
-        return _json({"detail": "Method Not Allowed"}, status=405, headers=headers)
-    except web.HTTPNotFound:
-        return _json({"detail": "Not Found"}, status=404)
+def _route(method: str, path: str, handler: Handler) -> Route:
+    route = Route(path, handler)
+    route.methods = {method}  # FastAPI, unlike Starlette, answers no HEAD where a GET is
+    return route
 
 
-def _authentication(keys: Sequence[str]) -> Middleware:
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not keys or not request.path.startswith(GUARDED) or request.method == "OPTIONS":
-            return await handler(request)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        right = [secrets.compare_digest(token.encode(), key.encode()) for key in keys]
-        if scheme.lower() != "bearer" or not any(right):
-            return _json({"error": "Unauthorized"}, status=401)
-        return await handler(request)
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return JSONResponse(error.body, error.status)
 
-    return check
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """What the router refuses, as FastAPI words it."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
 class _Routes:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    async def health(self, _request: web.Request) -> web.Response:
+    async def health(self, request: Request) -> Response:
         server = self._server
         if server.engine.faults.health == "hang":
-            await _forever()
+            await _left(request)
         dead = server.engine.dead or server.engine.faults.health == "unavailable"
-        return web.Response(status=503 if dead else 200)
+        return Response(status_code=503 if dead else 200)
 
-    async def version(self, _request: web.Request) -> web.Response:
-        return _json({"version": self._server.version})
+    async def version(self, _request: Request) -> Response:
+        return JSONResponse({"version": self._server.version})
 
-    async def load(self, _request: web.Request) -> web.Response:
+    async def load(self, _request: Request) -> Response:
         # Always 0 without --enable-server-load-tracking, as in vLLM.
-        return _json({"server_load": self._server.load if self._server.config.track_load else 0})
+        return JSONResponse({"server_load": self._server.load if self._server.config.track_load else 0})
 
-    async def metrics(self, _request: web.Request) -> web.Response:
+    async def metrics(self, request: Request) -> Response:
         fault = self._server.engine.faults.metrics
         if fault == "hang":
-            await _forever()
+            await _left(request)
         if fault == "error":
-            return web.Response(status=500, text="Internal Server Error")
+            return Response("Internal Server Error", 500)
         metrics = self._server.engine.metrics
         page = b"" if fault == "missing" else metrics.render_nan() if fault == "nan" else metrics.render()
-        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+        return Response(page, headers={"Content-Type": CONTENT_TYPE})
 
-    async def models(self, _request: web.Request) -> web.Response:
+    async def models(self, _request: Request) -> Response:
         config = self._server.config
-        return _json(openai.models(config.served_names, config.model, config.max_model_len, int(time.time())))
+        return JSONResponse(openai.models(config.served_names, config.model, config.max_model_len, int(time.time())))
 
-    async def chat(self, request: web.Request) -> web.StreamResponse:
+    async def chat(self, request: Request) -> Response:
         return await self._generate(request, openai.chat_request(await _body(request), self._server.served))
 
-    async def completion(self, request: web.Request) -> web.StreamResponse:
+    async def completion(self, request: Request) -> Response:
         return await self._generate(request, openai.completion_request(await _body(request), self._server.served))
 
-    async def tokenize(self, request: web.Request) -> web.Response:
+    async def tokenize(self, request: Request) -> Response:
         body = await _body(request)
         messages = body.get("messages")
         text = texts.chat_prompt(messages) if isinstance(messages, list) else str(body.get("prompt", ""))
         tokens = texts.token_ids(text)
         longest = self._server.config.max_model_len
-        return _json({"count": len(tokens), "max_model_len": longest, "tokens": tokens, "token_strs": None})
+        return JSONResponse({"count": len(tokens), "max_model_len": longest, "tokens": tokens, "token_strs": None})
 
-    async def faults(self, _request: web.Request) -> web.Response:
-        return _json(asdict(self._server.engine.faults))
+    async def faults(self, _request: Request) -> Response:
+        return JSONResponse(asdict(self._server.engine.faults))
 
-    async def set_faults(self, request: web.Request) -> web.Response:
+    async def set_faults(self, request: Request) -> Response:
         try:
             self._server.engine.set_faults(self._server.engine.faults.changed(await _body(request)))
         except FaultError as error:
-            return _json({"error": str(error)}, status=400)
+            return JSONResponse({"error": str(error)}, status_code=400)
         self._server.on_fault()
         return await self.faults(request)
 
-    async def _generate(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+    async def _generate(self, request: Request, generation: Generation) -> Response:
         server = self._server
         self._check_admission()
         kind = "chatcmpl" if generation.chat else "cmpl"
         identity = request.headers.get("X-Request-Id") or uuid.uuid4().hex[:16]
         head = answers.Head(f"{kind}-{identity}", int(time.time()), server.config.served_names[0], server.fingerprint)
-        server.load += 1
-        try:
-            with server.engine.generate(generation) as tokens:
+        with ExitStack() as stack:
+            stack.enter_context(server.counted())
+            try:
+                tokens = stack.enter_context(server.engine.generate(generation))
                 if generation.stream:
-                    return await _stream(request, generation, head, tokens)
-                async for _ in tokens:
-                    pass
-            return _json(answers.whole(generation, head, texts.answer(generation.prompt, generation.output_tokens)))
-        except EngineDrainingError as error:
-            raise _server_error(SHUTTING_DOWN) from error
-        except EngineDeadError as error:
-            raise _server_error(ENGINE_DEAD) from error
-        finally:
-            server.load -= 1
+                    return _Stream(_events(generation, head, tokens), stack.pop_all())
+                await _unless_left(request, tokens)
+            except EngineDrainingError as error:
+                raise _server_error(SHUTTING_DOWN) from error
+            except EngineDeadError as error:
+                raise _server_error(ENGINE_DEAD) from error
+        text = texts.answer(generation.prompt, generation.output_tokens)
+        return JSONResponse(answers.whole(generation, head, text))
 
     def _check_admission(self) -> None:
         engine, config = self._server.engine, self._server.config
@@ -201,46 +202,69 @@ class _Routes:
             raise ApiError(503, BACKLOG, "Service Unavailable")
 
 
-async def _stream(
-    request: web.Request, generation: Generation, head: answers.Head, tokens: AsyncIterator[int]
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-    response.enable_chunked_encoding()
-    await response.prepare(request)
+class _Stream(StreamingResponse):
+    """Server-sent events; whatever becomes of the client, the request leaves the engine with the response."""
+
+    def __init__(self, events: AsyncIterator[bytes], request: ExitStack) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._request = request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._request:
+            await super().__call__(scope, receive, send)
+
+
+async def _events(generation: Generation, head: answers.Head, tokens: AsyncIterator[int]) -> AsyncIterator[bytes]:
     if generation.chat:
-        await response.write(_event(answers.opening(head)))
+        yield _event(answers.opening(head))
     words = texts.words(generation.prompt)
     try:
         async for number in tokens:
             last = number == generation.output_tokens
-            await response.write(_event(answers.piece(generation, head, next(words), last)))
+            yield _event(answers.piece(generation, head, next(words), last))
         if generation.include_usage:
-            await response.write(_event(answers.closing(generation, head)))
+            yield _event(answers.closing(generation, head))
     except EngineDeadError:
         # The status line is out: vLLM reports what happens later as an event of the stream.
-        await response.write(_event(_server_error(ENGINE_DEAD).body))
-    await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
-    return response
+        yield _event(_server_error(ENGINE_DEAD).body)
+    yield b"data: [DONE]\n\n"
+
+
+async def _unless_left(request: Request, tokens: AsyncIterator[int]) -> None:
+    """Wait for all tokens; a client that leaves ends the wait, as vLLM's with_cancellation does."""
+
+    async def all_tokens() -> None:
+        async for _ in tokens:
+            pass
+
+    work, gone = asyncio.create_task(all_tokens()), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.wait((work, gone))
 
 
 def _event(body: Body) -> bytes:
-    return b"data: " + _compact(body) + b"\n\n"
+    return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
 def _server_error(message: str) -> ApiError:
     return ApiError(500, message, "InternalServerError")
 
 
-async def _body(request: web.Request) -> Body:
-    if request.content_type != "application/json":
+async def _body(request: Request) -> Body:
+    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(
             400,
             "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed",
             "Bad Request",
         )
     try:
-        body = json.loads(await request.read())
+        body = json.loads(await request.body())
     except json.JSONDecodeError as error:
         raise openai.bad_json(error.pos, error.msg) from error
     if not isinstance(body, dict):
@@ -248,15 +272,7 @@ async def _body(request: web.Request) -> Body:
     return body
 
 
-def _json(body: Body, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A JSON answer as vLLM's server writes it: compact, UTF-8, no charset in its type."""
-    kind = {"Content-Type": "application/json"}
-    return web.Response(body=_compact(body), status=status, headers=kind | dict(headers or {}))
-
-
-def _compact(body: Body) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-async def _forever() -> None:
-    await asyncio.Event().wait()
+async def _left(request: Request) -> None:
+    """Wait until the client is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

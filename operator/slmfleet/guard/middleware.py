@@ -1,0 +1,273 @@
+"""The engine guard: ASGI middleware inside vLLM, loaded by `--middleware slmfleet_guard.Guard`.
+
+It opens the routes of the inference API to clients and every other one only to the operator, tells keep-alive clients
+to go elsewhere while the pod drains, and bounds request bodies. It never buffers: messages pass as they come.
+
+An error of its own never fails a client's request: it is told once on stderr, then client routes stay open and all
+others closed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .routes import DISCOVERY, OPEN, UNKEYED, Routes, path_of
+
+Message = dict[str, Any]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+TOKEN_HEADER = b"x-slmfleet-token"
+MAX_BODY = 32 * 2**20
+"""Bytes. Above the largest audio file that vLLM takes by default (VLLM_MAX_AUDIO_CLIP_FILESIZE_MB=25)."""
+LOOK_SECONDS = 0.1
+TOKEN_SECONDS = 1.0
+
+# Probes and scrapes come while nothing runs, and are not waited for.
+_PROBES = frozenset(DISCOVERY)
+
+
+class Refusal(NamedTuple):
+    """An answer of the guard's own."""
+
+    status: int
+    kind: str
+    message: str
+
+
+class Token:
+    """The operator's token, read again when its file changes."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._next = float("-inf")
+        self._seen: tuple[int, int] = (0, 0)
+        self._token = b""
+
+    def matches(self, offered: bytes) -> bool:
+        """Whether this is the token; never while there is none. Raises OSError when its file cannot be read."""
+        now = self._clock()
+        if now >= self._next:
+            found = self._path.stat()
+            if (found.st_ino, found.st_mtime_ns) != self._seen:
+                self._token = self._path.read_bytes().strip()
+                self._seen = (found.st_ino, found.st_mtime_ns)
+            self._next = now + TOKEN_SECONDS
+        return bool(self._token) and hmac.compare_digest(offered, self._token)
+
+
+class Busy:
+    """Holds a shared lock on a file while requests run, in each process of the server: drain.py waits for all."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError when the file cannot be made."""
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._locked = False
+        self._running = 0
+
+    def __enter__(self) -> None:
+        self._running += 1
+        if not self._locked:
+            self._locked = self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+        if self._running == 0 and self._locked:
+            self._locked = not self._flock(fcntl.LOCK_UN)
+
+    def _flock(self, operation: int) -> bool:
+        try:
+            fcntl.flock(self._file, operation)
+        except OSError:  # drain.py looks at this very moment: the next request tries again
+            return False
+        return True
+
+
+class Guard:
+    """The middleware."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        folder: Path = Path(__file__).parent,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Made once per process, before the server listens.
+
+        `folder` holds the operator's token and config.json: maxBody in bytes, extraRoutes, and the folder `state`,
+        where `drain` exists while the pod drains and `busy` is locked while requests run.
+        """
+        self._app = app
+        self._clock = clock
+        self._told: set[str] = set()
+        self._max_body, self._routes, self._state = MAX_BODY, Routes(), folder
+        self._read_config(folder / "config.json")
+        self._token = Token(folder / "token", clock)
+        self._api_key = os.environ.get("VLLM_API_KEY", "").encode()
+        self._drain_file = self._state / "drain"
+        self._drains = False
+        self._next_look = float("-inf")
+        self._busy: AbstractContextManager[None] = nullcontext()
+        try:
+            # After a restart of the container it is there from the hook of the one before.
+            self._drain_file.unlink(missing_ok=True)
+            self._busy = Busy(self._state / "busy")
+        except OSError as error:
+            self._complain(f"a drain does not wait for running requests: {error}")
+
+    def _read_config(self, path: Path) -> None:
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+            self._routes = Routes(config["extraRoutes"])
+            self._max_body = int(config["maxBody"])
+            self._state = Path(config["state"])
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            self._complain(f"{path} is not used: {error!r}")
+
+    def _complain(self, text: str) -> None:
+        """Tell the log, each thing once."""
+        if text not in self._told and len(self._told) < 100:
+            self._told.add(text)
+            sys.stderr.write(f"slmfleet_guard: {text}\n")
+
+    def _draining(self) -> bool:
+        now = self._clock()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._drains = os.access(self._drain_file, os.F_OK)  # raises nothing
+        return self._drains
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's request, one websocket, or the server's start and stop."""
+        kind = scope["type"]
+        if kind not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        path = scope["path"]
+        try:
+            path = path_of(scope)
+            refusal = self._refusal(kind, scope, path, headers)
+        except Exception as error:  # noqa: BLE001 - a fault of the guard must not become one of the fleet's clients
+            self._complain(f"error: {error!r}")
+            refusal = None if path in OPEN else _closed(path)
+        if TOKEN_HEADER in headers:  # not for the engine's eyes or logs
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != TOKEN_HEADER]}
+        if kind == "websocket":
+            await self._websocket(scope, receive, send, refusal)
+        elif refusal is not None:
+            await self._refuse(send, refusal, unread=b"transfer-encoding" in headers)
+        elif b"transfer-encoding" in headers:
+            await self._bounded(scope, receive, send)
+        elif path in _PROBES:
+            await self._app(scope, receive, self._closing(send))
+        else:
+            with self._busy:
+                await self._app(scope, receive, self._closing(send))
+
+    def _refusal(self, kind: str, scope: Scope, path: str, headers: dict[bytes, bytes]) -> Refusal | None:
+        """Why not, or None."""
+        method = scope["method"] if kind == "http" else "WEBSOCKET"
+        if not self._routes.open(method, path) and not self._operators(headers):
+            return _closed(f"{method} {path}", administrative=self._routes.administrative(path))
+        if self._api_key and path in UNKEYED and method != "OPTIONS" and not self._keyed(headers):
+            return Refusal(401, "AuthenticationError", f"{path} takes this server's API key as a Bearer token")
+        if (length := int(headers.get(b"content-length", b"0"))) > self._max_body:
+            return self._too_large(f"{length} bytes")
+        return None
+
+    def _operators(self, headers: dict[bytes, bytes]) -> bool:
+        offered = headers.get(TOKEN_HEADER)
+        try:
+            return offered is not None and self._token.matches(offered)
+        except OSError as error:
+            self._complain(f"administrative routes stay closed: {error}")
+            return False
+
+    def _keyed(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+        keyed = scheme.lower() == b"bearer" and hmac.compare_digest(key, self._api_key)
+        return keyed or self._operators(headers)
+
+    def _too_large(self, size: str) -> Refusal:
+        limit = f"more than the {self._max_body} that this fleet takes"
+        advice = "send less, or raise spec.guard.maxBody of the SLMDeployment"
+        return Refusal(413, "RequestTooLargeError", f"the request body has {size}, {limit}: {advice}")
+
+    def _closing(self, send: Send) -> Send:
+        """`send`, with `Connection: close` on an answer that begins while the pod drains."""
+
+        def sending(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start" and self._draining():
+                others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
+                message = {**message, "headers": [*others, (b"connection", b"close")]}
+            return send(message)
+
+        return sending
+
+    async def _refuse(self, send: Send, refusal: Refusal, *, unread: bool = False) -> None:
+        """Answer as vLLM does; `unread`: a body without a known end is left behind, so the connection cannot go on."""
+        error = {"message": refusal.message, "type": refusal.kind, "param": None, "code": refusal.status}
+        body = json.dumps({"error": error}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += [(b"connection", b"close")] if unread else []
+        answer = self._closing(send)
+        await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await answer({"type": "http.response.body", "body": body})
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal | None) -> None:
+        if refusal is None:
+            with self._busy:
+                await self._app(scope, receive, send)
+            return
+        await receive()  # the handshake, which the server answers with 403
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message[:120]})
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request whose body says its length chunk by chunk: beyond the limit it is answered and cut off."""
+        answer = self._closing(send)
+        size, started, over = 0, False, False
+
+        async def receiving() -> Message:
+            nonlocal size, over
+            message = {"type": "http.disconnect"} if over else await receive()
+            size += len(message.get("body", b""))
+            if size <= self._max_body or over:
+                return message
+            over = True
+            if not started:
+                await self._refuse(send, self._too_large(f"{size} bytes and more"), unread=True)
+            return {"type": "http.disconnect"}
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if over and not started:
+                return  # what the engine says to a broken-off request; its client has had the answer
+            started = True
+            await answer(message)
+
+        try:
+            with self._busy:
+                await self._app(scope, receiving, sending)
+        except Exception:
+            if not over:
+                raise
+
+
+def _closed(what: str, *, administrative: bool = False) -> Refusal:
+    why = "it administers the engine" if administrative else "it is not a route of the inference API"
+    advice = "spec.guard.extraRoutes of the SLMDeployment opens it"
+    return Refusal(403, "PermissionDeniedError", f"{what[:200]} is closed to clients: {why}; {advice}")

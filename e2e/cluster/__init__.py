@@ -1,6 +1,6 @@
 """A real one-node Kubernetes on this machine, for the demo and the end-to-end tests.
 
-`python -m e2e.cluster up` builds Kubernetes, etcd, CoreDNS and helm from their Go modules (pinned in `go/*/go.mod`) and
+`python -m e2e.cluster up` builds Kubernetes, etcd, CoreDNS and helm from Go modules (pinned in `go/go.mod`) and
 runs them as plain processes beside Debian's containerd and runc. Nothing is pulled from a registry: `images` makes the
 images on the spot.
 

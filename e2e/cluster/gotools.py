@@ -1,8 +1,9 @@
 """Go programs built from pinned modules: one folder in `go/` per tool.
 
-A folder holds go.mod and go.sum, and either a main.go or one `tool` line in go.mod that names the package to build.
-An optional build.toml has `ldflags`, `names` (links to the binary; default: the folder's name) and `on_demand` (true:
-`up` does not build it, whoever needs it calls `ensure`). Nothing else needs to know a tool.
+The tools share the module `go/go.mod`: with one version of every dependency each is compiled once for all of them. A
+tool whose dependencies fit no other's has a go.mod of its own. The folder holds a main.go, unless its build.toml names
+the `package` to build. Further keys of build.toml: `ldflags`, `names` (links to the binary; default: the folder's name)
+and `on_demand` (true: `up` does not build it, whoever needs it calls `ensure`). Nothing else needs to know a tool.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ class GoTool:
     """One folder of `go/`."""
 
     name: str
-    folder: Path
+    module: Path
     package: str
     ldflags: str
     names: tuple[str, ...]
@@ -43,16 +44,16 @@ def load(folder: Path) -> GoTool:
     """Read a tool's folder."""
     options = folder / "build.toml"
     build = tomllib.loads(options.read_text()) if options.exists() else {}
-    named = re.search(r"^tool (\S+)$", (folder / "go.mod").read_text(), re.MULTILINE)
-    if not named and not (folder / "main.go").exists():
-        raise ClusterError(f"{folder}: needs a main.go, or a `tool` line in go.mod that names the package to build")
+    if "package" not in build and not (folder / "main.go").exists():
+        raise ClusterError(f"{folder}: needs a main.go, or a `package` in build.toml")
+    module = folder if (folder / "go.mod").exists() else folder.parent
     digest = hashlib.sha256()
-    for file in sorted(f for f in folder.iterdir() if f.is_file()):
+    for file in sorted({*folder.iterdir(), *module.glob("go.*")}):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return GoTool(
         name=folder.name,
-        folder=folder,
-        package=named[1] if named else ".",
+        module=module,
+        package=build.get("package", "." if module == folder else f"./{folder.name}"),
         ldflags=" ".join(f"-s -w {build.get('ldflags', '')}".split()),
         names=tuple(build.get("names", [folder.name])),
         on_demand=build.get("on_demand", False),
@@ -62,14 +63,15 @@ def load(folder: Path) -> GoTool:
 
 def tools(sources: Path = SOURCES) -> list[GoTool]:
     """Every tool of the repository, by name."""
-    return [load(mod.parent) for mod in sorted(sources.glob("*/go.mod"))]
+    return [load(folder) for folder in sorted(sources.iterdir()) if folder.is_dir()]
 
 
 def ensure(name: str, settings: Settings, console: Console) -> Path:
     """Build one tool if it is missing; the link to its binary."""
-    if not (SOURCES / name / "go.mod").exists():
-        raise ClusterError(f"no tool {name!r}; there are: {', '.join(tool.name for tool in tools())}")
-    tool = load(SOURCES / name)
+    known = {tool.name: tool for tool in tools()}
+    if name not in known:
+        raise ClusterError(f"no tool {name!r}; there are: {', '.join(known)}")
+    tool = known[name]
     build([tool], settings, console)
     return settings.bin / tool.names[0]
 
@@ -107,7 +109,7 @@ def _compile(tool: GoTool, binary: Path, settings: Settings, console: Console) -
     ]
     env = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
     log = settings.logs / f"build-{tool.name}.log"
-    run_long(argv, title=f"build {tool.name}", log=log, console=console, cwd=tool.folder, env=env)
+    run_long(argv, title=f"build {tool.name}", log=log, console=console, cwd=tool.module, env=env)
     unfinished.rename(binary)
     for old in settings.builds.glob(f"{tool.name}-*"):
         if old != binary and re.fullmatch(rf"{re.escape(tool.name)}-[0-9a-f]{{12}}", old.name):

@@ -23,6 +23,8 @@ CONFIG = Config(
         "rocm": "vllm/vllm-openai-rocm:v{version}",
         "cpu": "vllm/vllm-openai-cpu:v{version}",
     },
+    guard={"middleware.py": "# the guard's source\n"},
+    key=b"a key",
 )
 
 

@@ -126,7 +126,7 @@ class EmptyDirSource(ApiModel):
     )
 
 
-_OWN_PATHS = ("/cache", "/dev/shm", "/models", "/pvc", "/tmp")  # noqa: S108 - paths inside the engine's container
+_OWN_PATHS = ("/cache", "/dev/shm", "/models", "/pvc", "/slmfleet", "/tmp")  # noqa: S108 - paths inside the engine's container
 
 
 class ExtraVolume(ApiModel):
@@ -150,15 +150,15 @@ class ExtraVolume(ApiModel):
         min_length=2,
         max_length=256,
         pattern=r"^(/[A-Za-z0-9._@-]+)+$",
-        description="Absolute path in the engine container. /cache, /dev/shm, /models, /pvc and /tmp belong to the "
-        "operator.",
+        description="Absolute path in the engine container. /cache, /dev/shm, /models, /pvc, /slmfleet and /tmp belong "
+        "to the operator.",
         json_schema_extra=cel(
             rule(
-                "!['/cache', '/dev/shm', '/models', '/pvc', '/tmp'].exists(p, self == p || self.startsWith(p + '/'))",
-                "lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator uses: choose another path",
+                f"!{list(_OWN_PATHS)}.exists(p, self == p || self.startsWith(p + '/'))",
+                f"lies under {', '.join(_OWN_PATHS)}, which the operator uses: choose another path",
                 holds=lambda path: not any(path == own or path.startswith(f"{own}/") for own in _OWN_PATHS),
-                message_expression="self + ' lies under /cache, /dev/shm, /models, /pvc or /tmp, which the operator "
-                "uses: choose another path'",
+                message_expression=f"self + ' lies under {', '.join(_OWN_PATHS)}, which the operator uses: choose "
+                "another path'",
             ),
             rule(
                 "!self.split('/').exists(part, part == '.' || part == '..')",

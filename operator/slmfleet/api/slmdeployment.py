@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from .base import ApiModel, Duration, ObjectName, cel, rule
 from .engine import Engine
+from .guard import Guard
 from .model import ModelSource
 from .pod import PodOverlay
 from .quantities import seconds
@@ -101,6 +102,7 @@ class SLMDeploymentSpec(ApiModel):
     )
     rollout: Rollout = Field(Rollout(), description="How a changed pod template replaces the running pods.")
     drain: Drain = Field(Drain(), description="How a pod ends.")
+    guard: Guard = Field(Guard(), description="What clients may ask of the engine.")
     pod: PodOverlay = Field(PodOverlay(), description="What the platform adds to the engine pods.")
     paused: bool = Field(
         False, description="While true the operator changes nothing of this deployment and only reports its status."

@@ -49,6 +49,8 @@ def render(file: IO[str], namespace: str, output: str, engine_images: tuple[str,
     """Print what the operator would create for the SLMDeployments in FILE (- for standard input), offline.
 
     AcceleratorClass objects in FILE take part; others are ignored. Exits 1 when an SLMDeployment cannot be accepted.
+    The guard's token is derived from a key that only the operator in its cluster has: its Secret is printed without
+    data, under a name that ends otherwise than there.
     """
     from slmfleet.cli.render import RenderError, parse_images, render_manifests
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -13,7 +13,11 @@ from slmfleet.api.base import GROUP
 from slmfleet.api.slmdeployment import KIND as DEPLOYMENT
 from slmfleet.core.plan import plan
 from slmfleet.core.types import Config, Manifest, Observed
+from slmfleet.engine import guard
 from slmfleet.engine.images import DEFAULT_IMAGES
+
+_NO_KEY: Final = b"not the operator's"
+"""Tokens are derived from the operator's key, which is in its cluster alone: here only their Secrets' form is shown."""
 
 
 class RenderError(Exception):
@@ -38,7 +42,7 @@ def render_manifests(text: str, namespace: str, images: dict[str, str]) -> list[
     deployments = [o for o in objects if o["kind"] == DEPLOYMENT]
     if not deployments:
         raise RenderError(f"no {DEPLOYMENT} in it")
-    config = Config(renderer=__version__, images=images)
+    config = Config(renderer=__version__, images=images, guard=guard.sources(), key=_NO_KEY)
     return [child for slm in deployments for child in _children(slm, namespace, accelerators, config)]
 
 
@@ -54,7 +58,11 @@ def _children(slm: Manifest, namespace: str, accelerators: dict[str, Manifest], 
         raise RenderError(f"{DEPLOYMENT} {name}: {accepted['reason']}: {accepted['message']}")
     if not planned.apply:
         raise RenderError(f"{DEPLOYMENT} {slm['metadata']['name']} is paused: the operator would create nothing")
-    return planned.apply
+    return [_without_data(child) if child["kind"] == "Secret" else child for child in planned.apply]
+
+
+def _without_data(secret: Manifest) -> Manifest:
+    return {key: value for key, value in secret.items() if key != "data"}
 
 
 def _read(text: str) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from typing import Final
 
 # The module instead of the `vllm` script or the image's entrypoint: it exists in every supported release and image.
-COMMAND: Final = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+MODULE: Final = "vllm.entrypoints.openai.api_server"
+COMMAND: Final = ["python3", "-m", MODULE]
 PORT: Final = 8000
 PVC_MOUNT: Final = "/pvc"
 

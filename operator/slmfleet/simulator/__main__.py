@@ -6,10 +6,9 @@ import sys
 from argparse import Namespace
 from types import FrameType
 
-from slmfleet.engine.flags import FlagTable
 from slmfleet.engine.version import EngineVersion
 
-from .flags import parse
+from .flags import flag_table, parse
 from .settings import Settings, SettingsError, read_settings
 
 EX_CONFIG = 78
@@ -19,14 +18,14 @@ EX_CONFIG = 78
 def main() -> int:
     """Run the simulator with sys.argv and the environment; returns the exit code."""
     signal.signal(signal.SIGTERM, _exit_early)
-    table = FlagTable.load()
+    table = flag_table()
     try:
         settings = read_settings(os.environ)
-        version = _supported(settings.version, table.oldest, table.newest)
+        version = _supported(settings.version, table["oldest"], table["newest"])
     except (SettingsError, ValueError) as error:
         sys.stderr.write(f"slmfleet.simulator: {error}\n")
         return EX_CONFIG
-    args = parse(sys.argv[1:], version)
+    args = parse(sys.argv[1:], version, table)
     return _run(args, settings, version)
 
 

@@ -61,8 +61,10 @@ def resources(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Man
     return {"requests": requests} | ({"limits": limits} if limits else {})
 
 
-def volumes(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> list[Manifest]:
-    """Writable directories (the root is read-only), the model's volume, and the user's."""
+def volumes(
+    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, more: Iterable[Manifest]
+) -> list[Manifest]:
+    """Writable directories (the root is read-only), the model's volume, `more` of ours, and the user's."""
     cache = spec.model.cache
     own: list[Manifest] = [
         {"name": "tmp", "emptyDir": {}},
@@ -73,10 +75,10 @@ def volumes(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClass
     ]
     if (claim := claim_of(spec.model.uri)) is not None:
         own.append({"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
-    return own + [_volume(extra) for extra in spec.pod.volumes or []]
+    return [*own, *more, *(_volume(extra) for extra in spec.pod.volumes or [])]
 
 
-def mounts(spec: SLMDeploymentSpec) -> list[Manifest]:
+def mounts(spec: SLMDeploymentSpec, more: Iterable[Manifest]) -> list[Manifest]:
     """Where the engine sees the volumes."""
     own: list[Manifest] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
@@ -85,10 +87,11 @@ def mounts(spec: SLMDeploymentSpec) -> list[Manifest]:
     ]
     if claim_of(spec.model.uri) is not None:
         own.append({"name": "model", "mountPath": PVC_MOUNT, "readOnly": True})
-    return own + [
+    users = [
         {"name": _volume_name(extra), "mountPath": extra.mount_path, "readOnly": extra.read_only}
         for extra in spec.pod.volumes or []
     ]
+    return [*own, *more, *users]
 
 
 def affinity(names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Manifest:

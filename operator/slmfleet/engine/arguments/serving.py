@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from slmfleet.engine.argv import PORT
+from slmfleet.engine.guard import MIDDLEWARE
 from slmfleet.engine.resolution import Adjustment, Argument, Item, Origin, Request
 from slmfleet.engine.version import GRACEFUL_SHUTDOWN_SINCE
 
@@ -15,6 +16,8 @@ def serving(r: Request) -> Iterator[Item]:
         yield Argument(("--served-model-name", r.name), field, Origin.DEFAULT, "the SLMDeployment's name")
     else:
         yield Argument(("--served-model-name", *names), field)
+    if r.spec.guard.enabled:
+        yield Argument(("--middleware", MIDDLEWARE), "spec.guard", Origin.DEFAULT, "opens only what clients need")
     yield from _shutdown(r)
 
 
@@ -23,5 +26,9 @@ def _shutdown(r: Request) -> Iterator[Item]:
     if r.version >= GRACEFUL_SHUTDOWN_SINCE:
         yield Argument((flag, str(r.drain_seconds)), field)
         return
-    why = f"vLLM {r.engine.version} aborts what runs when its pod ends: {flag} came with 0.18.0"
+    if r.spec.guard.enabled:
+        return  # running requests are waited for before the engine is told to end
+    why = (
+        f"vLLM {r.engine.version} aborts what runs when its pod ends: {flag} came with 0.18.0; spec.guard waits for it"
+    )
     yield Adjustment(field, flag, why)

@@ -24,6 +24,8 @@ lock: venv ## Lock the Python dependencies again (the engine environment is lock
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 -c requirements/runtime.txt \
 		requirements/simulator.in -o requirements/simulator.txt
+	$(BIN)/uv pip compile -q --no-deps --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
+		requirements/parsers/common.in -o requirements/parsers/common.txt
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 --extra simulator --group dev pyproject.toml -o requirements/dev.txt
 
 .PHONY: cluster cluster-down
@@ -35,6 +37,10 @@ cluster-down: venv ## Stop it and leave nothing behind
 .PHONY: generate
 generate: venv ## Write what is derived: CRDs, the chart's copy, reference pages
 	PYTHONPATH=operator $(BIN)/python -m slmfleet.cli.generate
+
+.PHONY: flags
+flags: venv ## Read every vLLM release's options again: downloads 1 GB and the engine environment, 10 to 20 minutes
+	@$(BIN)/python -m tools.flags
 
 .PHONY: format
 format: venv ## Format the code

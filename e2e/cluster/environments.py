@@ -48,6 +48,15 @@ def engine(requirements: Path, settings: Settings, console: Console) -> Path:
     return venv
 
 
+def overlay(requirements: Path, settings: Settings, console: Console) -> Path:
+    """A folder with just the packages of a locked file, to go before the engine environment's own on PYTHONPATH."""
+    target = settings.parsers / f"{requirements.stem}-{_key(requirements)}"
+    with locked(settings.parsers / "lock"):
+        return _once(
+            target, lambda folder: _install(requirements, ["--no-deps", "--target", str(folder)], settings, console)
+        )
+
+
 def tiny_model(venv: Path, settings: Settings, console: Console) -> Path:
     """A random 2-layer Llama with a tokenizer and a chat template, made once per script and environment."""
     key = hashlib.sha256(f"{venv.name}:{_key(MODEL_SCRIPT)}".encode()).hexdigest()[:12]

@@ -68,6 +68,11 @@ class Settings:
         return self.cache / "engine"
 
     @cached_property
+    def parsers(self) -> Path:
+        """What the command lines of other vLLM releases are read from."""
+        return self.cache / "flags"
+
+    @cached_property
     def images(self) -> Path:
         """Image tars and the dependencies that go into them."""
         return self.cache / "images"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from slmfleet.api.guard import Guard
 from slmfleet.engine import guard
+from slmfleet.engine.flags import FlagTable
 
 
 def test_the_sources_are_the_whole_package() -> None:
@@ -15,7 +16,9 @@ def test_the_configuration_is_in_bytes() -> None:
     assert written == {"maxBody": 1_572_864, "extraRoutes": ["GET /a/*"], "state": guard.STATE}
 
 
-def test_every_supported_release_takes_middleware() -> None:
-    table = json.loads(Path("operator/slmfleet/engine/flags.json").read_text())
-    (row,) = [row for row in table["flags"] if row["flag"] == "--middleware"]
-    assert (row["since"], row.get("until"), row["repeat"]) == (None, None, True)
+def test_every_supported_release_takes_middleware_several_times() -> None:
+    table = FlagTable.load()
+    for release in table.releases:
+        flag = table.for_version(release).find("--middleware")
+        assert flag is not None
+        assert flag.repeat

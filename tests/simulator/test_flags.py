@@ -1,7 +1,8 @@
 import pytest
 
+from slmfleet.engine.flags import FlagTable
 from slmfleet.engine.version import EngineVersion
-from slmfleet.simulator.flags import flag_table, normalized, parse
+from slmfleet.simulator.flags import normalized, parse
 
 from .building import LATEST
 
@@ -92,14 +93,33 @@ def test_a_flag_is_taken_by_the_releases_that_have_it(argv: list[str], taken: li
             parse(argv, EngineVersion.parse(release))
 
 
+FLAGS = FlagTable.load().for_version(LATEST)
+
+
 def test_dotted_names_of_one_flag_become_one_object() -> None:
     argv = ["-cc.mode=3", "--max-num-seqs", "4", "-cc.pass.level", "2"]
-    assert normalized(argv) == ["--max-num-seqs", "4", "-cc", '{"mode": 3, "pass": {"level": 2}}']
+    assert normalized(argv, FLAGS) == ["--max-num-seqs", "4", "-cc", '{"mode": 3, "pass": {"level": 2}}']
 
 
 def test_values_keep_their_underscores_and_dots() -> None:
-    assert normalized(["--served_model_name=my_model.v1"]) == ["--served-model-name=my_model.v1"]
+    assert normalized(["--served_model_name=my_model.v1"], FLAGS) == ["--served-model-name=my_model.v1"]
 
 
-def test_the_table_says_where_it_is_from() -> None:
-    assert any("0.32.0" in line for line in flag_table()["provenance"])
+@pytest.mark.parametrize("argv", [["-O3"], ["-O=3"], ["-O", "3"]])
+@pytest.mark.parametrize(
+    ("release", "name", "value"),
+    [
+        ("0.11.0", "compilation_config", {"level": 3}),
+        ("0.11.2", "compilation_config", {"mode": 3}),
+        ("0.12.0", "optimization_level", "3"),
+    ],
+)
+def test_a_level_goes_to_the_option_that_the_release_has_for_it(
+    argv: list[str], release: str, name: str, value: object
+) -> None:
+    assert getattr(parse(argv, EngineVersion.parse(release)), name) == value
+
+
+@pytest.mark.parametrize(("word", "value"), [("--disable-fastapi-docs", True), ("--enable-fastapi-docs", False)])
+def test_an_opposite_without_no_turns_a_switch_off(word: str, value: object) -> None:
+    assert parse([word], EngineVersion.parse("0.33.0")).disable_fastapi_docs is value

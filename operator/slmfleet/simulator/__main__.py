@@ -6,9 +6,10 @@ import sys
 from argparse import Namespace
 from types import FrameType
 
+from slmfleet.engine.flags import FlagTable
 from slmfleet.engine.version import EngineVersion
 
-from .flags import flag_table, parse
+from .flags import parse
 from .settings import Settings, SettingsError, read_settings
 
 EX_CONFIG = 78
@@ -18,14 +19,14 @@ EX_CONFIG = 78
 def main() -> int:
     """Run the simulator with sys.argv and the environment; returns the exit code."""
     signal.signal(signal.SIGTERM, _exit_early)
-    table = flag_table()
+    table = FlagTable.load()
     try:
         settings = read_settings(os.environ)
-        version = _supported(settings.version, table["oldest"], table["newest"])
+        version = _supported(settings.version, table.oldest, table.newest)
     except (SettingsError, ValueError) as error:
         sys.stderr.write(f"slmfleet.simulator: {error}\n")
         return EX_CONFIG
-    args = parse(sys.argv[1:], version, table)
+    args = parse(sys.argv[1:], version)
     return _run(args, settings, version)
 
 

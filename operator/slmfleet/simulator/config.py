@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from slmfleet.engine.flags import FlagTable
 from slmfleet.engine.version import EngineVersion
 
 from .settings import Settings
@@ -21,14 +22,6 @@ DEFAULT_MAX_NUM_BATCHED_TOKENS: Final = 2048
 _UTILIZATION_092_SINCE: Final = EngineVersion((0, 20, 0))
 _TYPICAL_KV_BYTES: Final = 131072
 """KV-cache bytes per token where no config.json tells them: 32 layers, 8 KV heads of 128, two bytes."""
-
-_QUANTIZATIONS: Final = (
-    *("awq", "auto_awq", "fp8", "fbgemm_fp8", "fp_quant", "modelopt", "modelopt_fp4", "modelopt_mxfp8"),
-    *("modelopt_mixed", "auto_gptq", "gptq", "gptq_marlin", "awq_marlin", "humming", "compressed-tensors"),
-    *("experts_int8", "quark", "moe_wna16", "torchao", "inc", "mxfp4", "gpt_oss_mxfp4", "deepseek_v4_fp8", "online"),
-    *("fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only", "nvfp4_per_token", "mxfp8"),
-)
-_LEFT_TO_PLUGINS: Final = {"gguf": EngineVersion((0, 24, 0)), "bitsandbytes": EngineVersion((0, 28, 0))}
 
 
 class ConfigError(Exception):
@@ -145,9 +138,9 @@ def _check_flags(
         )
     if args.enable_auto_tool_choice and not args.tool_call_parser:
         raise ConfigError("Error: --enable-auto-tool-choice requires --tool-call-parser", "arguments")
-    known = [*_QUANTIZATIONS, *(name for name, gone in _LEFT_TO_PLUGINS.items() if version < gone)]
+    known = FlagTable.load().for_version(version).values("--quantization") or ()
     if args.quantization is not None and args.quantization not in known:
-        raise ConfigError(f"Unknown quantization method: {args.quantization}. Must be one of {known}.")
+        raise ConfigError(f"Unknown quantization method: {args.quantization}. Must be one of {list(known)}.")
     parallel = args.tensor_parallel_size or 1
     if facts.attention_heads is not None and facts.attention_heads % parallel != 0:
         raise ConfigError(

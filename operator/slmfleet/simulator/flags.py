@@ -5,87 +5,65 @@ line, as in vLLM (FlexibleArgumentParser, vllm/utils/argparse_utils.py). The tab
 """
 
 import argparse
-import importlib.resources
 import json
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from slmfleet.engine import values
+from slmfleet.engine.flags import LEVEL, Flag, Flags, FlagTable
 from slmfleet.engine.version import EngineVersion
-
-from . import values
 
 PROG: Final = "api_server.py"
 _NAME: Final = re.compile(r"(?<=--)[^.]*")
 _LEVELS: Final = ("0", "1", "2", "3")
 
 
-def flag_table() -> dict[str, Any]:
-    """The flags of vLLM with the releases that know them."""
-    text = (importlib.resources.files("slmfleet") / "engine" / "flags.json").read_text(encoding="utf-8")
-    table: dict[str, Any] = json.loads(text)
-    return table
-
-
-def parse(argv: Sequence[str], version: EngineVersion, table: dict[str, Any] | None = None) -> argparse.Namespace:
+def parse(argv: Sequence[str], version: EngineVersion) -> argparse.Namespace:
     """The flags in `argv` as attributes (dashes become underscores; None where not given).
 
     Prints usage and the error on stderr and raises SystemExit(2) where the release would.
     """
-    table = table or flag_table()
+    flags = FlagTable.load().for_version(version)
     parser = argparse.ArgumentParser(prog=PROG, description="vLLM OpenAI-Compatible RESTful API server.")
     # The module's parser shares this positional with `vllm serve`: it swallows one stray word without a complaint,
     # so "--swap-space 4" is reported as "unrecognized arguments: --swap-space" and "--enforce-eager False" passes.
     parser.add_argument("model_tag", type=str, nargs="?")
-    for row in table["flags"]:
-        if _accepted(row, version, table["inspected"]):
-            _add(parser, row, version)
-    return parser.parse_args(normalized(argv))
+    for flag in flags:
+        action = parser.add_argument(*flag.spellings, **_options(flag))
+        if flag.inverse:
+            action.option_strings = [*flag.spellings, *flag.inverse]  # vLLM's messages do without --no-enable-x
+    return parser.parse_args(normalized(argv, flags))
 
 
-def _accepted(row: dict[str, Any], version: EngineVersion, inspected: Sequence[str]) -> bool:
-    since, until = row.get("since"), row.get("until")
-    if since is not None and version < EngineVersion.parse(since):
-        return False
-    if until is None:
-        return True
-    last = EngineVersion.parse(until)
-    # Patch releases between two inspected ones were not read; vLLM removes flags in minor releases.
-    later = [release for release in map(EngineVersion.parse, inspected) if release > last]
-    return not later or version < min(later)
+class _Pair(argparse.BooleanOptionalAction):
+    """--x and --no-x, and --disable-x for an --enable-x."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, flag: Flag) -> None:
+        super().__init__(option_strings, dest)
+        self.option_strings = [*flag.spellings, *flag.negations]
+        self._negations = flag.negations
+
+    def __call__(self, *call: Any, **_: object) -> None:  # noqa: ANN401 - parser, namespace, values, option string
+        setattr(call[1], self.dest, call[3] not in self._negations)
 
 
-def _add(parser: argparse.ArgumentParser, row: dict[str, Any], version: EngineVersion) -> None:
-    names = [row["flag"]] + [
-        alias
-        for alias, since in row.get("aliases", {}).items()
-        if since is None or version >= EngineVersion.parse(since)
-    ]
-    if row["kind"] == "bool-pair":
-        parser.add_argument(*names, action=argparse.BooleanOptionalAction, default=None)
-        return
-    if row["kind"] == "bool":
-        parser.add_argument(*names, action="store_true", default=None)
-        return
-    convert = values.BY_NAME[row["type"]]
-    parser.add_argument(
-        *names,
-        action="append" if row.get("repeat") else "store",
-        type=values.optional(convert) if row.get("optional") else convert,
-        choices=_choices(row, convert, version),
-        **({"nargs": row["nargs"]} if "nargs" in row else {}),
-    )
+def _options(flag: Flag) -> dict[str, Any]:
+    """The arguments of argparse's add_argument for a flag."""
+    if flag.kind == "bool":
+        return {"action": "store_true", "default": None}
+    if flag.kind == "bool-pair":
+        return {"action": _Pair, "flag": flag}
+    convert = values.BY_NAME[flag.type]
+    return {
+        "action": "append" if flag.repeat else "store",
+        "type": values.optional(convert) if flag.optional else convert,
+        "choices": flag.choices,
+        **({"nargs": flag.nargs} if flag.nargs else {}),
+    }
 
 
-def _choices(row: dict[str, Any], convert: values.Converter, version: EngineVersion) -> list[Any] | None:
-    if "choices" not in row:
-        return None
-    since = row.get("choiceSince", {})
-    known = (c for c in row["choices"] if c not in since or version >= EngineVersion.parse(since[c]))
-    return [None if choice == "None" else convert(choice) for choice in known]
-
-
-def normalized(argv: Sequence[str]) -> list[str]:
+def normalized(argv: Sequence[str], flags: Flags) -> list[str]:
     """`argv` as vLLM rewrites it for argparse: underscores in names, -O<level>, and --config.key value as JSON."""
     words: list[str] = []
     for at, word in enumerate(argv):
@@ -93,13 +71,21 @@ def normalized(argv: Sequence[str]) -> list[str]:
         if word.startswith("--"):
             name, equals, value = word.partition("=")
             words.append(_NAME.sub(lambda match: match.group(0).replace("_", "-"), name, count=1) + equals + value)
-        elif word.startswith("-O") and word != "-O":
-            words += ["--optimization-level", word[3:] if word[2] == "=" else word[2:]]
-        elif word == "-O" and following in _LEVELS:
-            words.append("--optimization-level")
+        elif word == LEVEL and following in _LEVELS:
+            words.append(_level_option(flags))
+        elif word.startswith(LEVEL) and word[2:3] not in {"", "."}:
+            words += [_level_option(flags), word[3:] if word[2] == "=" else word[2:]]
         else:
             words.append(word)
     return _dotted_to_json(words)
+
+
+def _level_option(flags: Flags) -> str:
+    """What -O3 stands for: before 0.12 a part of another option's object."""
+    flag = flags.find(LEVEL)
+    if flag is None or LEVEL not in flag.spellings:
+        return "--optimization-level"
+    return f"{LEVEL}.level" if flags.release == "0.11.0" else f"{LEVEL}.mode"
 
 
 def _dotted_to_json(words: Sequence[str]) -> list[str]:

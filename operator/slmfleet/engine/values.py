@@ -1,6 +1,6 @@
 """Values on vLLM's command line: the converters of its flag types, with its error texts.
 
-Sources: vllm/utils/argparse_utils.py (human_readable_int, optional_type) and vllm/engine/arg_utils.py of vLLM 0.32.0.
+Sources: vllm/utils/argparse_utils.py (human_readable_int) and vllm/engine/arg_utils.py (the others) of vLLM 0.33.0.
 """
 
 import json
@@ -12,6 +12,8 @@ from typing import Any, Final
 Converter = Callable[[str], Any]
 
 _HUMAN: Final = re.compile(r"(\d+(?:\.\d+)?)([kKmMgGtT])")
+_SUFFIXED: Final = re.compile(rf"\b{_HUMAN.pattern}\b")
+_QUOTED: Final = re.compile(r'("(?:[^"\\]|\\.)*")')
 _DECIMAL: Final = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY: Final = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -39,9 +41,14 @@ def human_readable_int_or_auto(value: str) -> int:
 
 
 def json_object(value: str) -> dict[str, Any]:
-    """A JSON object, where vLLM fills one of its configuration dataclasses; a bare number is refused as there."""
+    """A JSON object, where vLLM fills one of its configuration dataclasses; a bare number is refused as there.
+
+    Numbers in it may have the suffixes of human_readable_int, as in vLLM from 0.20 on.
+    """
+    pieces = _QUOTED.split(value)
+    pieces[::2] = (_SUFFIXED.sub(lambda match: str(human_readable_int(match.group())), piece) for piece in pieces[::2])
     try:
-        loaded = json.loads(value)
+        loaded = json.loads("".join(pieces))
     except json.JSONDecodeError as error:
         raise ArgumentTypeError(f"1 validation error\n  Invalid JSON: {error}") from error
     if not isinstance(loaded, dict):
@@ -56,6 +63,23 @@ def json_or_str(value: str) -> object:
     return json.loads(value) if re.match(r"(?s)^\s*{.*}\s*$", value) else value
 
 
+def name_or_none(value: str) -> str | None:
+    """A name; "none" in any case stands for no value."""
+    return None if value.lower() == "none" else value
+
+
+def snake_case(value: str) -> str:
+    """A name that vLLM takes in any case and with dashes, as it is in the choices."""
+    return value.lower().replace("-", "_")
+
+
+def lora_module(value: str) -> str | dict[str, Any]:
+    """name=path, or a JSON object."""
+    if not value or ("=" in value and "," not in value):
+        return value
+    return json_object(value)
+
+
 BY_NAME: Final[dict[str, Converter]] = {
     "str": str,
     "int": int,
@@ -65,6 +89,9 @@ BY_NAME: Final[dict[str, Converter]] = {
     "json-or-str": json_or_str,
     "human-int": human_readable_int,
     "human-int-or-auto": human_readable_int_or_auto,
+    "name-or-none": name_or_none,
+    "snake-case": snake_case,
+    "lora-module": lora_module,
 }
 
 

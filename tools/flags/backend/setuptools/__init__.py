@@ -1,0 +1,1 @@
+"""Stands in for setuptools where only the metadata of a source distribution is wanted."""

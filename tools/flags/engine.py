@@ -1,0 +1,31 @@
+"""The environment in which other releases of vLLM build their parsers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster import environments
+from e2e.cluster.console import Console
+from e2e.cluster.settings import REPOSITORY, Settings
+
+REQUIREMENTS = REPOSITORY / "requirements"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The CPU environment of one release, which another release's sources can go in front of."""
+
+    python: Path
+    common: Path
+    """What older releases import and this environment has not."""
+
+    @classmethod
+    def made(cls, settings: Settings, console: Console) -> "Engine":
+        """Made on the first use, which downloads its packages."""
+        venv = environments.engine(REQUIREMENTS / "engine-cpu.txt", settings, console)
+        common = environments.overlay(REQUIREMENTS / "parsers" / "common.txt", settings, console)
+        return cls(venv / "bin" / "python", common)
+
+    def environment(self, *first: Path) -> dict[str, str]:
+        """For a process that imports the vLLM in `first`; nothing of the caller's own changes a default."""
+        path = ":".join(map(str, [*first, self.common, REPOSITORY]))
+        return {"PYTHONPATH": path, "HOME": "/nonexistent", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}

@@ -28,6 +28,8 @@ RESERVED_FLAGS: Final[dict[str, str]] = {
     "--uds": "the probes and the Service need a port, remove it",
     "--ssl-keyfile": "the probes and the Service speak HTTP, end TLS in front of the Service",
     "--ssl-certfile": "the probes and the Service speak HTTP, end TLS in front of the Service",
+    "--help": "the engine would print its options and end, remove it",
+    "-h": "the engine would print its options and end, remove it",
     "--headless": "a replica without a server is never ready, remove it",
     "--pipeline-parallel-size": "a replica has the GPUs of spec.parallelism.tensor only, remove it",
     "-pp": "a replica has the GPUs of spec.parallelism.tensor only, remove it",

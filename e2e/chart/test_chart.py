@@ -34,12 +34,34 @@ def rules(manifests: list[Manifest], kind: str) -> list[Manifest]:
 
 
 @pytest.mark.parametrize("sets", [(), ("watchNamespaces={a,b}",)])
-def test_no_role_has_a_wildcard_and_none_reads_secrets(cluster: Cluster, sets: tuple[str, ...]) -> None:
+def test_no_role_has_a_wildcard_or_a_way_to_other_rights(cluster: Cluster, sets: tuple[str, ...]) -> None:
     manifests = render(cluster, *sets)
     granted = rules(manifests, "ClusterRole") + rules(manifests, "Role")
     words = {word for rule in granted for key in ("apiGroups", "resources", "verbs") for word in rule[key]}
     assert granted
-    assert not words & {"*", "secrets", "deletecollection", "impersonate", "escalate", "bind"}
+    assert not words & {"*", "deletecollection", "impersonate", "escalate", "bind"}
+
+
+@pytest.mark.parametrize("sets", [(), ("watchNamespaces={a,b}",)])
+def test_secrets_are_made_and_only_the_operators_own_key_is_read(cluster: Cluster, sets: tuple[str, ...]) -> None:
+    manifests = render(cluster, *sets)
+    granted = rules(manifests, "ClusterRole") + rules(manifests, "Role")
+    about_secrets = [rule for rule in granted if "secrets" in rule["resources"]]
+    assert {tuple(rule["verbs"]) for rule in about_secrets if "resourceNames" not in rule} == {("create",)}
+    (own,) = [
+        (role["metadata"]["namespace"], rule)
+        for role in manifests
+        if role["kind"] == "Role"
+        for rule in role["rules"]
+        if "secrets" in rule["resources"] and "resourceNames" in rule
+    ]
+    assert own[0] == "slmfleet-system"
+    assert (own[1]["resourceNames"], own[1]["verbs"]) == (["slmfleet-guard-key"], ["get"])
+    (deployment,) = [m for m in manifests if m["kind"] == "Deployment"]
+    env = {
+        entry["name"]: entry.get("value") for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert env["SLMFLEET_GUARD_KEY"] == own[1]["resourceNames"][0]
 
 
 def test_with_watch_namespaces_only_accelerator_classes_are_granted_cluster_wide(cluster: Cluster) -> None:

@@ -28,6 +28,8 @@ _KINDS = {
     "pod": "api/v1 pods",
     "service": "api/v1 services",
     "serviceaccount": "api/v1 serviceaccounts",
+    "configmap": "api/v1 configmaps",
+    "secret": "api/v1 secrets",
     "persistentvolumeclaim": "api/v1 persistentvolumeclaims",
     "event": "apis/events.k8s.io/v1 events",
     "lease": "apis/coordination.k8s.io/v1 leases",

@@ -18,8 +18,7 @@ spec:
     version: 0.32.0
     image: $engine
     maxModelLen: 1024
-    enforceEager: true
-    kvCacheMemory: 1Gi
+    extraArgs: [--enforce-eager]
   accelerator:
     class: cpu
   drain:
@@ -28,6 +27,8 @@ spec:
     resources:
       requests: {cpu: 200m, memory: 2Gi}
       limits: {memory: 6Gi}
+    env:
+      - {name: VLLM_CPU_KVCACHE_SPACE, value: "1"}
 """
 
 

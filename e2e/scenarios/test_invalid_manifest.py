@@ -14,7 +14,7 @@ spec:
     uri: hf://Qwen/Qwen3-8B
   engine:
     version: 0.32.0
-    extraArgs: [--seed, "1"]
+    extraArgs: [--enforce-eager]
   accelerator:
     class: nvidia-l4
 """
@@ -30,7 +30,7 @@ spec:
             id="an engine that is too old",
         ),
         pytest.param(
-            '[--seed, "1"]',
+            "[--enforce-eager]",
             "[--port, '9000']",
             "--port is not allowed: the probes and the Service depend on the operator's value, remove it",
             id="a flag that belongs to the operator",
@@ -42,7 +42,7 @@ spec:
             id="a model without a scheme",
         ),
         pytest.param(
-            'extraArgs: [--seed, "1"]',
+            "extraArgs: [--enforce-eager]",
             "maxModelLength: 8192",
             'unknown field "spec.engine.maxModelLength"',
             id="a misspelt field",

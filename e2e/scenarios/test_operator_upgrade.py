@@ -30,7 +30,8 @@ spec:
 """
 NEXT_RELEASE = {
     "operator/slmfleet/__init__.py": ('__version__ = "', '__version__ = "9.'),
-    "operator/slmfleet/core/build/pod.py": ("PRE_STOP_SECONDS: Final = 10", "PRE_STOP_SECONDS: Final = 8"),
+    "operator/slmfleet/core/build/pod.py": ("EXIT_SECONDS: Final = 15", "EXIT_SECONDS: Final = 14"),
+    "operator/slmfleet/guard/middleware.py": ("LOOK_SECONDS = 0.1", "LOOK_SECONDS = 0.2"),
 }
 
 

@@ -30,7 +30,9 @@ def test_render_prints_the_children_as_yaml_in_the_namespace_given() -> None:
     assert result.exit_code == 0
     children = list(yaml.safe_load_all(result.stdout))
     assert [c["kind"] for c in children] == [
+        "Secret",
         "ServiceAccount",
+        "ConfigMap",
         "ControllerRevision",
         "Deployment",
         "Service",
@@ -41,7 +43,16 @@ def test_render_prints_the_children_as_yaml_in_the_namespace_given() -> None:
 
 def test_render_prints_json_that_kubectl_accepts_as_a_list() -> None:
     value = json.loads(run("render", "-o", "json", "-", stdin=MINIMAL).stdout)
-    assert (value["kind"], len(value["items"])) == ("List", 5)
+    assert (value["kind"], len(value["items"])) == ("List", 7)
+
+
+def test_render_shows_the_guards_files_and_no_token_since_only_the_cluster_has_its_key() -> None:
+    secret, _, config_map, *_ = yaml.safe_load_all(run("render", "-", stdin=MINIMAL).stdout)
+    assert set(secret) == {"apiVersion", "kind", "metadata", "type", "immutable"}
+    assert set(config_map["data"]) == {
+        "__init__.py", "config.json", "drain.py", "launch.py", "middleware.py", "routes.py",
+    }  # fmt: skip
+    assert config_map["data"]["drain.py"] == Path("operator/slmfleet/guard/drain.py").read_text()
 
 
 def test_render_takes_engine_images_as_the_operator_does() -> None:

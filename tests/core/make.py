@@ -7,7 +7,12 @@ from slmfleet.core.plan import plan
 from slmfleet.core.types import Config, Manifest, Observed, Plan, Ref
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-CONFIG = Config(renderer="0.1.0", images={p: f"vllm-{p}:v{{version}}" for p in ("cuda", "rocm", "cpu")})
+CONFIG = Config(
+    renderer="0.1.0",
+    images={p: f"vllm-{p}:v{{version}}" for p in ("cuda", "rocm", "cpu")},
+    guard={"middleware.py": "# as in 0.1.0\n"},
+    key=b"the operator's key",
+)
 
 
 def slm(**spec: Any) -> Manifest:
@@ -44,6 +49,7 @@ def applied(
     children = {
         Ref.of(m): stored(m, **({"observedGeneration": 1} | status if m["kind"] == "Deployment" else {}))
         for m in wanted
+        if m["kind"] != "Secret"  # nobody sees it
     }
     return Observed(obj, children=children, pods=pods, answers=answers or {})
 

@@ -36,7 +36,7 @@ def test_an_engine_that_takes_everything_is_compatible_and_no_news() -> None:
 
 
 def test_an_adjustment_is_told_in_condition_status_and_event() -> None:
-    p = decide(Observed(slm(engine={"version": "0.17.1"})))
+    p = decide(Observed(slm(engine={"version": "0.17.1"}, guard={"enabled": False})))
     status, reason, message = condition(p, "EngineCompatible")
     assert (status, reason) == ("True", "FlagsAdjusted")
     (adjusted,) = p.status["engine"]["adjusted"]

@@ -11,7 +11,12 @@ from slmfleet.core.types import Config, Manifest, Observed, Ref
 
 from .make import CONFIG, applied, child, condition, counts, decide, slm, stored
 
-NEWER = Config(renderer="0.2.0", images={p: f"other-{p}:v{{version}}" for p in ("cuda", "rocm", "cpu")})
+NEWER = replace(
+    CONFIG,
+    renderer="0.2.0",
+    images={p: f"other-{p}:v{{version}}" for p in ("cuda", "rocm", "cpu")},
+    guard={"middleware.py": "# as in 0.2.0\n"},
+)
 
 
 def template(observed: Observed, config: Config = CONFIG) -> Manifest:

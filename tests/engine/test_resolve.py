@@ -24,7 +24,8 @@ def resolved(**changes: Any) -> Resolution:
 
 def test_the_minimal_arguments() -> None:
     assert resolved().argv == [
-        "--model", "Qwen/Qwen3-8B", "--port", "8000", "--served-model-name", "support", "--shutdown-timeout", "300",
+        "--model", "Qwen/Qwen3-8B", "--port", "8000", "--served-model-name", "support",
+        "--middleware", "slmfleet_guard.Guard", "--shutdown-timeout", "300",
     ]  # fmt: skip
 
 
@@ -35,7 +36,8 @@ def test_every_field_becomes_its_flag_and_extra_arguments_come_last() -> None:
         parallelism={"tensor": 2},
     ).argv == [
         "--model", "a/b", "--revision", "main", "--max-model-len", "4096", "--tensor-parallel-size", "2",
-        "--port", "8000", "--served-model-name", "x", "y", "--shutdown-timeout", "300", "--enforce-eager",
+        "--port", "8000", "--served-model-name", "x", "y", "--middleware", "slmfleet_guard.Guard",
+        "--shutdown-timeout", "300", "--enforce-eager",
     ]  # fmt: skip
 
 
@@ -45,11 +47,23 @@ def test_an_argument_says_who_decided_on_it() -> None:
     assert found["--served-model-name"] == ("spec.model.servedNames", Origin.DEFAULT)
 
 
-@pytest.mark.parametrize(("version", "present"), [("0.17.1", False), ("0.18.0rc1", True), ("0.18.0", True)])
-def test_shutdown_timeout_only_goes_to_engines_that_know_it(version: str, present: bool) -> None:
-    found = resolved(engine={"version": version})
+@pytest.mark.parametrize(("version", "present"), [("0.17.1", False), ("0.18.0rc1", False), ("0.18.0", True)])
+@pytest.mark.parametrize("guarded", [True, False])
+def test_shutdown_timeout_only_goes_to_engines_that_know_it(version: str, present: bool, guarded: bool) -> None:
+    found = resolved(engine={"version": version}, guard={"enabled": guarded})
     assert ("--shutdown-timeout" in found.argv) == present
-    assert [a.flag for a in found.adjustments] == ([] if present else ["--shutdown-timeout"])
+    # Where the guard waits for running requests nothing is missing.
+    assert [a.flag for a in found.adjustments] == ([] if present or guarded else ["--shutdown-timeout"])
+
+
+def test_the_guard_is_loaded_before_the_users_middleware_unless_it_is_off() -> None:
+    users = {"version": "0.32.0", "extraArgs": ["--middleware", "theirs.Class"]}
+    argv = resolved(engine=users).argv
+    assert [argv[at + 1] for at, word in enumerate(argv) if word == "--middleware"] == [
+        "slmfleet_guard.Guard",
+        "theirs.Class",
+    ]
+    assert resolved(engine=users, guard={"enabled": False}).argv.count("--middleware") == 1
 
 
 def test_the_hubs_token_comes_from_its_secret() -> None:

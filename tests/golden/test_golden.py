@@ -23,13 +23,21 @@ CONFIG = Config(
         "rocm": "vllm/vllm-openai-rocm:v{version}",
         "cpu": "vllm/vllm-openai-cpu:v{version}",
     },
+    guard={"middleware.py": "# the guard's source\n"},
+    key=b"a key",
 )
 
 
-def planned(case: str) -> dict[str, Manifest]:
+def manifests(case: str) -> tuple[Manifest, Manifest | None]:
+    """The deployment of a case, and its accelerator where that is not a built-in one."""
     documents = list(yaml.safe_load_all((HERE / case / "in.yaml").read_text()))
     (slm,) = [d for d in documents if d["kind"] == "SLMDeployment"]
     accelerator = next((d for d in documents if d["kind"] == "AcceleratorClass"), None)
+    return slm, accelerator
+
+
+def planned(case: str) -> dict[str, Manifest]:
+    slm, accelerator = manifests(case)
     result = plan(Observed(slm, accelerator=accelerator), CONFIG, NOW)
     assert result.apply, result.status["conditions"]
     return {f"{m['kind'].lower()}.yaml": m for m in result.apply}

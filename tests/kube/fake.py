@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slmfleet.kube.client import Client, Query
-from slmfleet.kube.errors import ConflictError, ExpiredError, KubeError, NotFoundError
+from slmfleet.kube.errors import AlreadyExistsError, ConflictError, ExpiredError, KubeError, NotFoundError
 from slmfleet.kube.resources import Manifest, Resource, version_of
 
 Where = tuple[str, str, str]
@@ -180,7 +180,7 @@ class FakeClient(Client):
     async def create(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
         await self._request("create", resource, manifest["metadata"]["name"])
         if (resource.plural, namespace, manifest["metadata"]["name"]) in self.objects:
-            raise ConflictError("already exists")
+            raise AlreadyExistsError("already exists")
         return copy.deepcopy(self._store(resource, copy.deepcopy(manifest)))
 
     async def replace(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:

@@ -4,7 +4,7 @@ import pytest
 
 from slmfleet.kube.apply import MANAGER, Applier, drifted
 from slmfleet.kube.errors import ConflictError, KubeError, NotLeaderError, RefusedError, TransientError
-from slmfleet.kube.resources import SERVICES, Manifest
+from slmfleet.kube.resources import SECRETS, SERVICES, Manifest
 
 from .fake import FakeClient
 
@@ -287,3 +287,40 @@ async def test_what_somebody_changes_back_is_corrected_again_after_a_truce() -> 
         await asyncio.sleep(seconds)
         live = client.seed(SERVICES, service(port=81))
         assert await writer.apply(OWNER, service(port=80), live) is not None
+
+
+SECRET: Manifest = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "token", "namespace": "chat"},
+    "data": {},
+}
+
+
+async def test_a_child_that_is_only_created_is_posted_and_one_that_exists_counts_as_made() -> None:
+    client = FakeClient()
+    await applier(client).create(OWNER, SECRET)
+    existing = client.seed(SECRETS, SECRET | {"data": {"token": "dGhlaXJz"}})
+    await applier(client).create(OWNER, SECRET)
+    assert client.calls == [("create", "Secret", "token")] * 2
+    assert client.objects["secrets", "chat", "token"] == existing
+
+
+@pytest.mark.parametrize(
+    "error", [ConflictError("quota changed"), RefusedError("exceeded quota"), TransientError("busy")]
+)
+async def test_any_other_answer_to_a_creation_is_an_error(error: KubeError) -> None:
+    client = FakeClient()
+    client.fail("create", "Secret", error)
+    with pytest.raises(type(error)):
+        await applier(client).create(OWNER, SECRET)
+
+
+async def test_a_creation_asks_first_whether_this_process_may_write() -> None:
+    def fence() -> float:
+        raise NotLeaderError("lease not held")
+
+    client = FakeClient()
+    with pytest.raises(NotLeaderError):
+        await Applier(client, fence).create(OWNER, SECRET)
+    assert client.calls == []

@@ -13,6 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.client import Client
 from slmfleet.kube.errors import (
+    AlreadyExistsError,
     ConflictError,
     ExpiredError,
     KubeError,
@@ -90,6 +91,12 @@ async def test_every_answer_has_its_error_with_the_servers_words(
     error = await caught(await serve(answers({"kind": "Status", "code": code, "message": message}, code)))
     assert type(error) is expected
     assert str(error) == message
+
+
+async def test_a_name_that_is_taken_is_another_conflict_than_a_quota_that_moved(serve: Serve) -> None:
+    for reason, expected in (("AlreadyExists", AlreadyExistsError), ("Conflict", ConflictError)):
+        taken = {"kind": "Status", "code": 409, "reason": reason, "message": 'secrets "token" already exists'}
+        assert type(await caught(await serve(answers(taken, 409)))) is expected
 
 
 async def test_a_namespace_that_is_being_deleted_counts_as_gone(serve: Serve) -> None:

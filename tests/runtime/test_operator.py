@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from slmfleet.core.types import Plan
-from slmfleet.kube.errors import KubeError, NotFoundError, RefusedError
+from slmfleet.kube.errors import KubeError, NotFoundError, RefusedError, TransientError
 from slmfleet.kube.resources import CHILDREN, Manifest, Resource
 from slmfleet.metrics.registry import Metrics
 from slmfleet.runtime.objects import SLM_DEPLOYMENTS
@@ -92,6 +92,30 @@ async def test_a_leader_that_cannot_read_the_cluster_says_so_after_two_minutes()
     ]
     work.cancel()
     await asyncio.wait([work])
+
+
+async def test_the_key_is_waited_for_while_the_api_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    started_kopf(monkeypatch)
+    client = FakeClient()
+    client.fail("get", "Secret", *[TransientError("no answer")] * 10)
+    operator = made(client)
+    work = asyncio.create_task(operator.work())
+    await asyncio.sleep(30)
+    assert operator.state() == "reading its key"
+    await asyncio.sleep(600)
+    assert operator.state() == "leading"
+    assert client.count("create", "Secret") == 1
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_without_the_right_to_the_key_the_process_ends_and_says_why() -> None:
+    client = FakeClient()
+    client.fail("get", "Secret", RefusedError('secrets "slmfleet-guard-key" is forbidden'))
+    work = asyncio.create_task(made(client).work())
+    await asyncio.wait([work], timeout=5)
+    (ended,) = leaves(work.exception())
+    assert str(ended) == 'secrets "slmfleet-guard-key" is forbidden'
 
 
 class Divided(FakeClient):

@@ -325,3 +325,26 @@ async def test_what_the_api_server_says_is_never_called_a_bug(
     (record,) = [r for r in caplog.records if r.name == "slmfleet.runtime.reconciler"]
     assert record.exc_info is None
     assert str(error) in record.getMessage()
+
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token", "namespace": "chat"}, "data": {}}
+
+
+async def test_a_secret_is_created_without_being_looked_at_before_or_after() -> None:
+    w = world(SECRET, DEPLOYMENT)
+    await w.reconcile()
+    assert ("get", "Secret", "token") not in w.client.calls
+    assert w.written()[:2] == [("create", "Secret", "token"), ("apply", "Deployment", "support")]
+    assert "Secret" not in {obj["kind"] for obj in w.cache.children(KEY)}
+    await w.reconcile()
+    assert w.outcome("ok") == 2
+
+
+async def test_nothing_that_would_mount_a_refused_secret_is_written() -> None:
+    w = world(SECRET, DEPLOYMENT)
+    w.client.fail("create", "Secret", RefusedError("exceeded quota: secrets=5"))
+    w.decide = lambda o: Plan(apply=(SECRET, DEPLOYMENT), status={"refused": [str(f.message) for f in o.failures]})
+    assert await w.reconcile() == Result(failed=True)
+    assert [call[:2] for call in w.written()] == [("create", "Secret"), ("apply-status", "SLMDeployment")]
+    status = w.client.objects["slmdeployments", "chat", "support"]["status"]
+    assert status == {"refused": ["exceeded quota: secrets=5"]}

@@ -20,7 +20,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
 {{/* What the operator may do where its SLMDeployments are: in all namespaces, or in each one of watchNamespaces.
-     Secrets are not among it: the kubelet reads them, and says when one is missing. */}}
+     No Secret is read: the kubelet does that, and says when one is missing. The guards' Secrets are only made. */}}
 {{- define "slmfleet.rules" -}}
 - apiGroups: [slmfleet.dev]
   resources: [slmdeployments]
@@ -32,17 +32,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
   resources: [deployments, controllerrevisions]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  resources: [services, serviceaccounts, persistentvolumeclaims]
+  resources: [services, serviceaccounts, persistentvolumeclaims, configmaps]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
-# Garbage collection deletes the children of a deleted SLMDeployment; these two can be superfluous while it exists.
+# Garbage collection deletes the children of a deleted SLMDeployment; these can be superfluous while it exists.
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [delete]
 - apiGroups: [""]
-  resources: [serviceaccounts]
+  resources: [serviceaccounts, configmaps]
   verbs: [delete]
 - apiGroups: [""]
   resources: [pods]

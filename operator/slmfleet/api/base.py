@@ -27,8 +27,6 @@ class Rule(dict[str, str]):
 
     holds: Callable[[Any], bool] | None = None
     """Takes the parsed value. None where the rule compares with the old object, which only the API server has."""
-    told: Callable[[Any], str] | None = None
-    """What is wrong with a value, where `message` cannot say it; as messageExpression."""
 
 
 def rule(
@@ -36,7 +34,6 @@ def rule(
     message: str,
     *,
     holds: Callable[[Any], bool] | None = None,
-    told: Callable[[Any], str] | None = None,
     message_expression: str | None = None,
     field: str | None = None,
     forbidden: bool = False,
@@ -52,7 +49,7 @@ def rule(
         "fieldPath": field,
     }
     made = Rule({"rule": expression, "message": message, **{k: v for k, v in extra.items() if v}})
-    made.holds, made.told = holds, told
+    made.holds = holds
     return made
 
 
@@ -86,5 +83,3 @@ Quantity = Annotated[
 ]
 # Go's duration syntax without fractions: 90s, 5m, 1h30m.
 Duration = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$")]
-# A word of vLLM's own, such as a quantization or a parser: which ones exist depends on the release.
-EngineWord = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

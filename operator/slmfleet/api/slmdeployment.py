@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from .base import ApiModel, Duration, ObjectName, cel, rule
 from .engine import Engine
+from .guard import Guard
 from .model import ModelSource
 from .pod import PodOverlay
 from .quantities import seconds
@@ -89,19 +90,6 @@ class Drain(ApiModel):
 class SLMDeploymentSpec(ApiModel):
     """What the fleet should be."""
 
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            rule(
-                "!has(self.engine.gguf) || has(self.engine.gguf.quant) == self.model.uri.startsWith('hf://')",
-                "a model of the hub (hf://) takes quant, one in a claim or in the image takes file",
-                holds=lambda s: (
-                    s.engine.gguf is None or (s.engine.gguf.quant is not None) == s.model.uri.startswith("hf://")
-                ),
-                field=".engine.gguf",
-            )
-        )
-    )
-
     model: ModelSource = Field(description="The model and the names it answers to.")
     engine: Engine = Field(description="The vLLM that serves it.")
     accelerator: AcceleratorRef = Field(description="The GPU model that the replicas run on.")
@@ -114,6 +102,7 @@ class SLMDeploymentSpec(ApiModel):
     )
     rollout: Rollout = Field(Rollout(), description="How a changed pod template replaces the running pods.")
     drain: Drain = Field(Drain(), description="How a pod ends.")
+    guard: Guard = Field(Guard(), description="What clients may ask of the engine.")
     pod: PodOverlay = Field(PodOverlay(), description="What the platform adds to the engine pods.")
     paused: bool = Field(
         False, description="While true the operator changes nothing of this deployment and only reports its status."

@@ -5,6 +5,7 @@ written for a spec that cannot be carried out, for a paused one, or while a chil
 runs then goes on running.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +14,8 @@ from slmfleet.engine.resolution import Resolution
 
 from .accept import Accepted, accept
 from .build.children import children
+from .build.guard import config_map_of
+from .guard_token import missing_secret
 from .names import Names
 from .pods import SETUP_SECONDS, PodFacts, inquiries, pod_facts
 from .problems import Verdict, bounded, find_problem
@@ -45,8 +48,10 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     else:
         status = accepted_status(observed.slm, accepted, revision, _deployment(observed), problem, now)
     paused = accepted.spec.paused
+    secret = missing_secret(names, revision.template, _deployment(observed), observed.answers.values(), config)
     return Plan(
-        apply=() if paused else tuple(desired),
+        # The Secret first: no pod may be made that waits for it.
+        apply=() if paused else (*([] if secret is None else [secret]), *desired),
         delete=() if paused else _obsolete(names, observed, desired, revision, accepted),
         status=status,
         events=transitions(observed.slm, status),
@@ -96,8 +101,12 @@ def _refused(observed: Observed) -> Verdict:
 def _obsolete(
     names: Names, observed: Observed, desired: list[Manifest], revision: Revision, accepted: Accepted
 ) -> tuple[Ref, ...]:
-    """Children of ours that nothing needs any more: old revisions, and the ServiceAccount once a user's is in use."""
+    """Children of ours that nothing needs any more.
+
+    Old revisions and the ConfigMaps that only they mount, and the ServiceAccount once a user's is in use.
+    """
     refs = expired(_revisions(observed, names), revision.name)
+    refs += _unmounted(names, observed, {ref.name for ref in refs})
     account = observed.children.get(Ref("v1", "ServiceAccount", names.service_account))
     users = accepted.spec.pod.service_account_name
     in_use = any(pod["spec"].get("serviceAccountName") == names.service_account for pod in observed.pods)
@@ -105,6 +114,16 @@ def _obsolete(
         refs.append(Ref("v1", "ServiceAccount", names.service_account, account["metadata"]["uid"]))
     wanted = {Ref.of(manifest) for manifest in desired}
     return tuple(ref for ref in refs if Ref(ref.api_version, ref.kind, ref.name) not in wanted)
+
+
+def _unmounted(names: Names, observed: Observed, expired_revisions: set[str]) -> list[Ref]:
+    kept = [r for r in _revisions(observed, names) if r["metadata"]["name"] not in expired_revisions]
+    mounted = {config_map_of(template) for template in (*(r["data"]["template"] for r in kept), *observed.pods)}
+    return [
+        replace(ref, uid=child["metadata"]["uid"])
+        for ref, child in observed.children.items()
+        if ref.kind == "ConfigMap" and ref.name not in mounted and names.owns(child)
+    ]
 
 
 def _revisions(observed: Observed, names: Names) -> list[Manifest]:

@@ -9,8 +9,6 @@ defaults, catalogue and image names enter only with the user's next change, or w
 inputs may lack fields that are newer than they are: those are unchanged while they are at their default.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -21,6 +19,7 @@ from slmfleet.api.model import ModelCache
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
 from .build.revision import controller_revision
+from .digests import digest
 from .names import Names
 from .types import Manifest, Ref
 
@@ -42,6 +41,8 @@ class Rendered:
     template: Manifest
     adjusted: list[Manifest]
     """Wishes of the spec that the engine could not be given as written: field, flag, why."""
+    config_map: Manifest | None = None
+    """The name and the data of the ConfigMap that the template mounts."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Revision:
     manifest: Manifest
     adjusted: list[Manifest] = field(default_factory=list)
     """What was adjusted when the template was rendered."""
+    config_map: Manifest | None = None
+    """Kept with the template: a later release brings other files, and could not make this one again."""
     outdated: bool = False
 
 
@@ -133,27 +136,25 @@ def choose(
     data: Manifest = {"inputs": inputs.stored(), "renderer": renderer, "template": fresh.template}
     if fresh.adjusted:
         data["adjusted"] = fresh.adjusted
-    return Revision(
-        name, number, renderer, fresh.template, controller_revision(names, name, number, data), fresh.adjusted
-    )
+    if fresh.config_map is not None:
+        data["configMap"] = fresh.config_map
+    return _revision(names, name, number, data)
 
 
 def _stored(names: Names, revision: Manifest) -> Revision:
-    name, number, data = revision["metadata"]["name"], int(revision["revision"]), revision["data"]
+    return _revision(names, revision["metadata"]["name"], int(revision["revision"]), revision["data"])
+
+
+def _revision(names: Names, name: str, number: int, data: Manifest) -> Revision:
     manifest = controller_revision(names, name, number, data)
-    return Revision(name, number, data["renderer"], data["template"], manifest, data.get("adjusted", []))
+    adjusted, config_map = data.get("adjusted", []), data.get("configMap")
+    return Revision(name, number, data["renderer"], data["template"], manifest, adjusted, config_map)
 
 
 def expired(stored: Iterable[Manifest], current: str) -> list[Ref]:
     """Revisions beyond the history, oldest first; never the current one."""
     unused = sorted((r for r in stored if r["metadata"]["name"] != current), key=lambda r: int(r["revision"]))
     return [_with_uid(r) for r in unused[: max(0, len(unused) - HISTORY)]]
-
-
-def digest(value: object) -> str:
-    """Ten hexadecimal digits that stand for a JSON value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _with_uid(manifest: Manifest) -> Ref:

@@ -100,3 +100,7 @@ class Config:
     renderer: str
     images: Mapping[str, str]
     """Platform (cuda, rocm, cpu) to image, with {version} in it."""
+    guard: Mapping[str, str] = field(default_factory=dict)
+    """The engine guard's files by name."""
+    key: bytes = field(default=b"", repr=False)
+    """What the tokens of the guards are derived from."""

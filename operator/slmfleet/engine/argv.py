@@ -3,7 +3,8 @@
 from typing import Final
 
 # The module instead of the `vllm` script or the image's entrypoint: it exists in every supported release and image.
-COMMAND: Final = ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+MODULE: Final = "vllm.entrypoints.openai.api_server"
+COMMAND: Final = ["python3", "-m", MODULE]
 PORT: Final = 8000
 PVC_MOUNT: Final = "/pvc"
 
@@ -17,7 +18,7 @@ def model_argument(uri: str) -> str:
     return rest
 
 
-def local_claim(uri: str) -> str | None:
+def claim_of(uri: str) -> str | None:
     """The PersistentVolumeClaim of a pvc:// model."""
     scheme, _, rest = uri.partition("://")
     return rest.partition("/")[0] if scheme == "pvc" else None

@@ -150,7 +150,7 @@ class FlagTable:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._heads: Sequence[Mapping[str, Any]] = data["releases"]
         self._order = {head["version"]: at for at, head in enumerate(self._heads)}
-        self._flags = [(self._range(row), _flag(row)) for row in data["flags"]]
+        self._flags = [(self._range(row), flag_of(row)) for row in data["flags"]]
         self._values = [(self._range(row), row["flag"], tuple(row["values"])) for row in data["values"]]
         self.releases = tuple(EngineVersion.parse(head["version"]) for head in self._heads)
         """Oldest first."""
@@ -212,7 +212,8 @@ def option_name(word: str) -> str:
     return name.replace("_", "-") if name.startswith("--") else name
 
 
-def _flag(row: Mapping[str, Any]) -> Flag:
+def flag_of(row: Mapping[str, Any]) -> Flag:
+    """A row of the table, whatever releases it holds for."""
     choices = row.get("choices")
     return Flag(
         name=row["flag"],

@@ -6,12 +6,13 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from .client import Client
-from .errors import ConflictError, KubeError, NotFoundError, RefusedError, TransientError
+from .errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError, RefusedError, TransientError
 from .resources import Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
@@ -181,6 +182,13 @@ class Applier:
                 logger.error(text, resource.kind, namespace, metadata["name"], error)  # noqa: TRY400 - not our trace
                 raise
         raise ConflictError(f"{manifest['kind']} {metadata['name']} was made by somebody else at the same time")
+
+    async def create(self, owner: Key, manifest: Manifest) -> None:
+        """Make a child of a kind that is created only; one of its name that exists counts as made."""
+        left = self._fence()
+        resource = resource_of(manifest["apiVersion"], manifest["kind"])
+        with suppress(AlreadyExistsError):
+            await self._client.create(resource, owner[0], manifest, within=left)
 
     async def delete(self, owner: Key, resource: Resource, name: str, uid: str) -> None:
         """Delete a child, and only the very object that was seen; ConflictError when another has its name by now."""

@@ -12,6 +12,7 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from .errors import (
+    AlreadyExistsError,
     ConflictError,
     ExpiredError,
     KubeError,
@@ -127,7 +128,7 @@ class Client:
         return await self._write(resource, "merge", "PATCH", path, query, manifest, media=_MERGE, within=within)
 
     async def create(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
-        """Create an object; ConflictError when the name is taken. `within` in seconds."""
+        """Create an object; AlreadyExistsError when the name is taken. `within` in seconds."""
         return await self._write(resource, "create", "POST", resource.path(namespace), [], manifest, within=within)
 
     async def replace(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
@@ -255,7 +256,7 @@ def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
     if code == 404:
         return NotFoundError(message)
     if code == 409:
-        return ConflictError(message)
+        return AlreadyExistsError(message) if status.get("reason") == "AlreadyExists" else ConflictError(message)
     if code == 410:
         return ExpiredError(message)
     if (400 <= code < 500 and code not in _UNAVAILABLE) or (code == 500 and any(word in message for word in _LASTING)):
@@ -266,7 +267,7 @@ def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
 
 def _result(error: KubeError) -> str:
     """What a failed write counts as."""
-    kind = NotFoundError if isinstance(error, NotFoundError) else type(error)
+    kind = next(kind for kind in (NotFoundError, ConflictError, type(error)) if isinstance(error, kind))
     return kind.__name__.removesuffix("Error").lower()
 
 

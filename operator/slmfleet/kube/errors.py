@@ -17,6 +17,10 @@ class ConflictError(KubeError):
     """The object is not the one that the caller meant: another uid, another resourceVersion, or it exists already."""
 
 
+class AlreadyExistsError(ConflictError):
+    """An object of this name exists."""
+
+
 class ExpiredError(KubeError):
     """The resourceVersion, or the page token, is too old (410): list again."""
 

@@ -28,6 +28,8 @@ class Resource:
 
 SERVICES: Final = Resource("v1", "Service", "services")
 SERVICE_ACCOUNTS: Final = Resource("v1", "ServiceAccount", "serviceaccounts")
+CONFIG_MAPS: Final = Resource("v1", "ConfigMap", "configmaps")
+SECRETS: Final = Resource("v1", "Secret", "secrets")
 PERSISTENT_VOLUME_CLAIMS: Final = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 PODS: Final = Resource("v1", "Pod", "pods")
 DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
@@ -44,16 +46,20 @@ CHILDREN: Final = (
     SERVICE_ACCOUNTS,
     POD_DISRUPTION_BUDGETS,
     PERSISTENT_VOLUME_CLAIMS,
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     PODS,
 )
 """The kinds that belong to a fleet; pods are made by its Deployment, the others are applied."""
 
-_BY_KIND: Final = {(r.api_version, r.kind): r for r in CHILDREN}
+CREATE_ONLY: Final = frozenset({SECRETS.kind})
+"""Kinds of children that this process may create and neither read nor change: they are in no cache."""
+
+_BY_KIND: Final = {(r.api_version, r.kind): r for r in (*CHILDREN, SECRETS)}
 
 
 def resource_of(api_version: str, kind: str) -> Resource:
-    """The resource of a child's kind. Raises KeyError for a kind that is neither watched nor granted."""
+    """The resource of a child's kind. Raises KeyError for a kind that is not granted."""
     return _BY_KIND[api_version, kind]
 
 

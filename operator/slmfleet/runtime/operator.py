@@ -15,11 +15,14 @@ import kopf
 from slmfleet import __version__
 from slmfleet.core import names
 from slmfleet.core.types import Config
+from slmfleet.engine import guard
 from slmfleet.kube.apply import Applier
+from slmfleet.kube.backoff import backoff
 from slmfleet.kube.cache import Cache, Selection
 from slmfleet.kube.client import Client
-from slmfleet.kube.errors import KubeError
+from slmfleet.kube.errors import KubeError, TransientError
 from slmfleet.kube.events import Recorder
+from slmfleet.kube.keys import own_key
 from slmfleet.kube.lease import Lease
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.queue import WorkQueue
@@ -38,6 +41,7 @@ GRACE: Final = 20.0
 """Seconds that running reconciles get to finish; the pod's terminationGracePeriodSeconds must be longer."""
 
 READING: Final = "reading the cluster"
+KEY_SECONDS: Final = 30.0
 KOPF_LISTS: Final = 10.0
 """Seconds after its start in which kopf has listed our kinds, unless the API server is slow."""
 
@@ -72,8 +76,9 @@ class Operator:
             recorder=Recorder(client, self._fence, settings.pod_name, wall_clock),
             logs=Logs(client),
         )
-        config = Config(renderer=__version__, images=settings.images)
-        self._reconciler = Reconciler(plan, config, self._access, self._objects, metrics, wall_clock)
+        self._client = client
+        self._plan = plan
+        self._metrics = metrics
         self.kopf_started = asyncio.Event()
         self._state = "starting"
         self._reading_since = 0.0
@@ -101,13 +106,15 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             if self._settings.leader_election:
                 group.create_task(self._lease.hold())
+            self._state = "reading its key"
+            reconciler = self._reconciler(await self._key())
             group.create_task(self._cache.run())
             self._reading_since = asyncio.get_running_loop().time()
             self._state = READING
             await self._cache.synced()
             await self._objects.load()
             group.create_task(self._sweep_for_ever())
-            group.create_task(self._endless("the workers", self._queue.run(self._reconciler, self._settings.workers)))
+            group.create_task(self._endless("the workers", self._queue.run(reconciler, self._settings.workers)))
             group.create_task(self._endless("kopf", self._watch_our_kinds()))
             self._state = "leading"
             logger.info("%d SLMDeployments found", len(self._objects.slms))
@@ -121,6 +128,22 @@ class Operator:
         work.cancel()
         await self._lease.release()
         await asyncio.wait([work], timeout=5.0)
+
+    async def _key(self) -> bytes:
+        """The key of the guards' tokens, however long it takes. Raises RefusedError where waiting does not help."""
+        settings, tries = self._settings, 0
+        while True:
+            try:
+                within = min(self._fence(), KEY_SECONDS)
+                return await own_key(self._client, settings.pod_namespace, settings.guard_key, within=within)
+            except TransientError as error:
+                logger.warning("the guards' key cannot be read: %s", error)
+            await asyncio.sleep(backoff(tries, self._rng, base=1.0, limit=30.0))
+            tries += 1
+
+    def _reconciler(self, key: bytes) -> Reconciler:
+        config = Config(renderer=__version__, images=self._settings.images, guard=guard.sources(), key=key)
+        return Reconciler(self._plan, config, self._access, self._objects, self._metrics, wall_clock)
 
     def _fence(self) -> float:
         return self._lease.assert_held() if self._settings.leader_election else inf

@@ -25,7 +25,7 @@ from slmfleet.kube.events import Recorder
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.pod_events import latest_warning
 from slmfleet.kube.queue import Result
-from slmfleet.kube.resources import PODS, Key, resource_of, uid_of
+from slmfleet.kube.resources import CREATE_ONLY, PODS, Key, resource_of, uid_of
 from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
 
@@ -106,9 +106,7 @@ class Reconciler:
         creates = any(Ref.of(manifest) not in decision.observed.children for manifest in decision.plan.apply)
         if creates and not await self._stands(slm):
             return "ok", Result()
-        failures = [
-            failure for manifest in decision.plan.apply if (failure := await self._apply(key, decision, manifest))
-        ]
+        failures = await self._apply_all(key, decision)
         if failures:
             # Nothing is deleted while what should replace it is missing.
             observed = replace(decision.observed, failures=tuple(failures))
@@ -143,7 +141,8 @@ class Reconciler:
         absent: set[Ref] = set()
         for _ in range(_ROUNDS):
             plan = self.plan(observed, self.config, self.wall())
-            unknown = {Ref.of(m) for m in plan.apply} - observed.children.keys() - absent
+            readable = {Ref.of(m) for m in plan.apply if m["kind"] not in CREATE_ONLY}
+            unknown = readable - observed.children.keys() - absent
             wanted = [inquiry for inquiry in plan.inquiries if inquiry.key not in observed.answers]
             if not unknown and not wanted:
                 return _Decision(observed, plan)
@@ -173,11 +172,28 @@ class Reconciler:
 
         return dict(item for item in await asyncio.gather(*map(read, refs)) if item is not None)
 
+    async def _apply_all(self, key: Key, decision: "_Decision") -> list[WriteFailure]:
+        """Every child in order, and what was refused.
+
+        Nothing comes after a refused child of a kind that cannot be looked for: what mounts it would count as a sign
+        that it is there.
+        """
+        failures = []
+        for manifest in decision.plan.apply:
+            if (failure := await self._apply(key, decision, manifest)) is not None:
+                failures.append(failure)
+                if failure.ref.kind in CREATE_ONLY:
+                    break
+        return failures
+
     async def _apply(self, key: Key, decision: "_Decision", manifest: Manifest) -> WriteFailure | None:
         """Apply one child. A refusal is for the status to tell; everything else ends this reconcile."""
         ref = Ref.of(manifest)
         live = decision.observed.children.get(ref)
         try:
+            if ref.kind in CREATE_ONLY:
+                await self.access.applier.create(key, manifest)
+                return None
             written = await self.access.applier.apply(key, manifest, live)
         except RefusedError as error:
             about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}

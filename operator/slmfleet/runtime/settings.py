@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     pod_namespace: Name = Field(default_factory=_own_namespace, description="Where the lease is kept.")
     leader_election: bool = Field(True, description="Whether a lease decides which replica works.")
     lease_name: Name = Field("slmfleet-operator", description="Name of the lease.")
+    guard_key: Name = Field(
+        "slmfleet-guard-key", description="Secret beside the lease with the key of the guards' tokens; made if missing."
+    )
     workers: int = Field(4, ge=1, le=64, description="SLMDeployments that are worked on at the same time.")
     sweep_seconds: float = Field(
         600.0, ge=10, le=86_400, description="Seconds between full lists, which find what a watch has lost."

@@ -11,6 +11,7 @@ from slmfleet.core.types import Config, Manifest
 from .cache_claim import cache_claim
 from .deployment import deployment
 from .disruption_budget import disruption_budget
+from .guard import guard_config_map, guard_files, guard_names
 from .pod import pod_template
 from .service import service
 from .service_account import service_account
@@ -37,6 +38,7 @@ def children(
     wanted = [
         service_account(names, spec),
         cache_claim(names, spec),
+        revision.config_map and guard_config_map(names, **revision.config_map),
         revision.manifest,
         deployment(names, spec, accelerator, revision.template, revision.name),
         service(names),
@@ -48,5 +50,8 @@ def children(
 def _rendered(names: Names, accepted: Accepted, config: Config) -> Rendered:
     spec, accelerator = accepted.spec, accepted.accelerator
     image = spec.engine.image or config.images[accelerator.platform].replace("{version}", spec.engine.version)
-    template = pod_template(names, spec, accelerator, image, accepted.resolution)
-    return Rendered(template, [asdict(adjustment) for adjustment in accepted.resolution.adjustments])
+    files = guard_files(spec, config.guard)
+    guard = None if files is None else guard_names(names, files, config.key)
+    template = pod_template(names, spec, accelerator, image, accepted.resolution, guard)
+    config_map = None if guard is None else {"name": guard.config_map, "files": files}
+    return Rendered(template, [asdict(adjustment) for adjustment in accepted.resolution.adjustments], config_map)

@@ -9,13 +9,16 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.durations import start_seconds
 from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC, Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.argv import COMMAND, PORT
+from slmfleet.engine.argv import COMMAND, MODULE, PORT
+from slmfleet.engine.guard import launch
 from slmfleet.engine.resolution import Resolution
 
 from . import pod_parts as parts
+from .guard import GuardNames, drain_hook, drain_seconds, guard_mounts, guard_volumes
 
 PRE_STOP_SECONDS: Final = 10
-"""Time for every kube-proxy and load balancer to see that the pod left, before it refuses new requests."""
+"""Without the guard: time for every kube-proxy and load balancer to see that the pod left, before it refuses requests.
+"""
 EXIT_SECONDS: Final = 15
 """What vLLM takes to leave after its last request (about 10 s on 0.32), and a margin."""
 STARTUP_PERIOD_SECONDS: Final = 3
@@ -23,11 +26,17 @@ USER_ID: Final = 2000
 
 
 def pod_template(
-    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, resolution: Resolution
+    names: Names,
+    spec: SLMDeploymentSpec,
+    accelerator: AcceleratorClassSpec,
+    image: str,
+    resolution: Resolution,
+    guard: GuardNames | None,
 ) -> Manifest:
     """The template of the engine pods; `image` is the one that serves spec.engine.version on this platform."""
     overlay = spec.pod
     drain = seconds(spec.drain.timeout)
+    pre_stop = PRE_STOP_SECONDS if guard is None else drain_seconds(spec)
     template: Manifest = {
         "metadata": {"labels": {**(overlay.labels or {}), **names.labels, TRAFFIC: "true"}},
         "spec": {
@@ -36,11 +45,11 @@ def pod_template(
             # A Service named "vllm" would otherwise inject VLLM_PORT=tcp://... and vLLM dies reading it (vllm#34199).
             "enableServiceLinks": False,
             "restartPolicy": "Always",
-            "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
+            "terminationGracePeriodSeconds": pre_stop + drain + EXIT_SECONDS,
             "securityContext": security_context(overlay),
             "affinity": parts.affinity(names, spec, accelerator),
-            "containers": [engine_container(spec, accelerator, image, resolution)],
-            "volumes": parts.volumes(names, spec, accelerator, resolution),
+            "containers": [engine_container(spec, accelerator, image, resolution, guarded=guard is not None)],
+            "volumes": parts.volumes(names, spec, accelerator, [] if guard is None else guard_volumes(guard)),
             **scheduling(overlay, accelerator),
         },
     }
@@ -50,7 +59,7 @@ def pod_template(
 
 
 def engine_container(
-    spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, resolution: Resolution
+    spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, resolution: Resolution, *, guarded: bool
 ) -> Manifest:
     """The container that runs vLLM."""
     budget = start_seconds(spec)
@@ -58,17 +67,17 @@ def engine_container(
         "name": ENGINE_CONTAINER,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": list(COMMAND),
+        "command": launch(MODULE) if guarded else list(COMMAND),
         "args": resolution.argv,
         "env": parts.environment(spec, resolution.variables, budget),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": parts.resources(spec, accelerator, resolution.host_memory),
+        "resources": parts.resources(spec, accelerator),
         # vLLM does not listen until the model is loaded, so liveness must wait for a startup probe of its own.
         "startupProbe": _fatal(_health(STARTUP_PERIOD_SECONDS, 3, -(-budget // STARTUP_PERIOD_SECONDS))),
         "readinessProbe": _health(5, 3, 3),
         # /health answers slowly under load: a minute of silence, not one slow answer, is a dead engine.
         "livenessProbe": _fatal(_health(10, 10, 6)),
-        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "lifecycle": {"preStop": pre_stop_hook(spec, guarded=guarded)},
         # The message file stays empty: the default's fallback would copy unredacted log lines into the pod's status.
         "terminationMessagePolicy": "File",
         "securityContext": {
@@ -76,8 +85,15 @@ def engine_container(
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": parts.mounts(spec, resolution.files),
+        "volumeMounts": parts.mounts(spec, guard_mounts() if guarded else []),
     }
+
+
+def pre_stop_hook(spec: SLMDeploymentSpec, *, guarded: bool) -> Manifest:
+    """What happens between a pod's deletion and SIGTERM."""
+    if guarded:
+        return drain_hook(spec, seconds(spec.drain.timeout))
+    return {"sleep": {"seconds": PRE_STOP_SECONDS}}
 
 
 def security_context(overlay: PodOverlay) -> Manifest:

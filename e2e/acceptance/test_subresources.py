@@ -104,5 +104,14 @@ def test_the_largest_object_stays_within_the_cost_of_its_rules(kubectl: Kubectl)
     }
     engine = {"extraArgs": [f"--max-{'x' * 2000}={number}" for number in range(64)]}
     model = {"uri": f"hf://owner/{'m' * 500}", "servedNames": [f"{'s' * 120}{number}" for number in range(8)]}
-    answer = kubectl.try_create(merged(SLM, {"spec": {"pod": pod, "engine": engine, "model": model}}))
+    requirement = {"operator": "NotIn", "values": ["v" * 63] * 32}
+    selector = {
+        "matchLabels": dict.fromkeys(keys[:16], "v" * 63),
+        "matchExpressions": [requirement | {"key": k} for k in keys[:8]],
+    }
+    block = {"cidr": "2001:db8::/32", "except": [f"2001:db8:{number}::/48" for number in range(16)]}
+    pods = {"podSelector": selector, "namespaceSelector": selector}
+    access = {"from": [{"ipBlock": block} if number % 2 else pods for number in range(16)]}
+    spec = {"pod": pod, "engine": engine, "model": model, "access": access}
+    answer = kubectl.try_create(merged(SLM, {"spec": spec}))
     assert answer.ok, answer.err[:2000]

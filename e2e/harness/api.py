@@ -25,6 +25,7 @@ _KINDS = {
     "replicaset": "apis/apps/v1 replicasets",
     "controllerrevision": "apis/apps/v1 controllerrevisions",
     "poddisruptionbudget": "apis/policy/v1 poddisruptionbudgets",
+    "networkpolicy": "apis/networking.k8s.io/v1 networkpolicies",
     "pod": "api/v1 pods",
     "service": "api/v1 services",
     "serviceaccount": "api/v1 serviceaccounts",

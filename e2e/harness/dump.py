@@ -6,7 +6,12 @@ OPERATOR_NAMESPACE = "slmfleet-system"
 OPERATOR_LABELS = "app.kubernetes.io/name=slmfleet,app.kubernetes.io/component=operator"
 _LOOKS = {
     "SLMDeployments": ("describe", "slm"),
-    "objects": ("get", "pods,deployments,replicasets,services,pvc,pdb,controllerrevisions", "-o", "wide"),
+    "objects": (
+        "get",
+        "pods,deployments,replicasets,services,networkpolicies,pvc,pdb,controllerrevisions",
+        "-o",
+        "wide",
+    ),
     "events": ("get", "events", "--sort-by=.lastTimestamp"),
 }
 _LINES = 80

@@ -33,6 +33,7 @@ def test_render_prints_the_children_as_yaml_in_the_namespace_given() -> None:
         "Secret",
         "ServiceAccount",
         "ConfigMap",
+        "NetworkPolicy",
         "ControllerRevision",
         "Deployment",
         "Service",
@@ -43,7 +44,7 @@ def test_render_prints_the_children_as_yaml_in_the_namespace_given() -> None:
 
 def test_render_prints_json_that_kubectl_accepts_as_a_list() -> None:
     value = json.loads(run("render", "-o", "json", "-", stdin=MINIMAL).stdout)
-    assert (value["kind"], len(value["items"])) == ("List", 7)
+    assert (value["kind"], len(value["items"])) == ("List", 8)
 
 
 def test_render_shows_the_guards_files_and_no_token_since_only_the_cluster_has_its_key() -> None:

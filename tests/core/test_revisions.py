@@ -63,6 +63,8 @@ def test_rolling_once_and_keeping_again_stays_on_the_new_template() -> None:
         {"replicas": 5},
         {"paused": True},
         {"rollout": {"maxSurge": 1}},
+        {"access": {"sameNamespace": False}},
+        {"access": {"networkPolicy": "None"}},
         {"parallelism": {"tensor": 1}},  # the default, written out
         {"drain": {"timeout": "300s"}, "pod": {}},  # defaults, as the API server fills them in
     ],

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from slmfleet.api.access import Peer
+from slmfleet.api.labels import LabelSelector
 from slmfleet.cli.output import to_yaml
 from slmfleet.core.plan import plan
 from slmfleet.core.types import Config, Manifest, Observed
@@ -25,6 +27,12 @@ CONFIG = Config(
     },
     guard={"middleware.py": "# the guard's source\n"},
     key=b"a key",
+    peers=(
+        Peer(
+            namespace_selector=LabelSelector(match_labels={"kubernetes.io/metadata.name": "slmfleet-system"}),
+            pod_selector=LabelSelector(match_labels={"app.kubernetes.io/name": "slmfleet"}),
+        ),
+    ),
 )
 
 

@@ -50,6 +50,9 @@ def applier(client: FakeClient) -> Applier:
         ({"limits": {"gpu": 1}}, {"limits": {"gpu": "1"}}, False),
         ({"sizeLimit": "2048Mi"}, {"sizeLimit": "2Gi"}, False),
         ({"env": [{"value": "1000m"}]}, {"env": [{"value": "1"}]}, True),
+        ({"from": [{"podSelector": {}}]}, {"from": [{"podSelector": {}}]}, False),
+        ({"from": [{"podSelector": {}}]}, {"from": [{"podSelector": {}, "namespaceSelector": {}}]}, True),
+        ({"from": [{"podSelector": {}, "namespaceSelector": {}}]}, {"from": [{"podSelector": {}}]}, True),
     ],
 )
 def test_only_a_field_that_we_set_can_drift(desired: object, live: object, expected: bool) -> None:

@@ -32,6 +32,29 @@ def test_namespaces_are_separated_by_commas(
     assert load().namespaces == expected
 
 
+def test_every_engine_lets_in_the_operators_pods_and_the_scrapers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLMFLEET_POD_NAMESPACE", "slmfleet-system")
+    monkeypatch.setenv("SLMFLEET_POD_LABELS", "app.kubernetes.io/name=slmfleet,app.kubernetes.io/component=operator")
+    monkeypatch.setenv("SLMFLEET_METRICS_SCRAPERS", '[{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]')
+    assert [peer.to_manifest() for peer in load().peers] == [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "slmfleet-system"}},
+            "podSelector": {
+                "matchLabels": {
+                    "app.kubernetes.io/name": "slmfleet",
+                    "app.kubernetes.io/component": "operator",
+                }
+            },
+        },
+        {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+    ]
+
+
+def test_an_operator_that_runs_in_no_pod_opens_nothing_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLMFLEET_METRICS_SCRAPERS", "")
+    assert load().peers == ()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
@@ -40,6 +63,31 @@ def test_namespaces_are_separated_by_commas(
         ("SLMFLEET_PORT", "99999", "SLMFLEET_PORT='99999': input should be less than or equal to 65535"),
         ("SLMFLEET_LOG_FORMAT", "xml", "SLMFLEET_LOG_FORMAT='xml': input should be 'json' or 'text'"),
         ("SLMFLEET_NAMESPACES", "Chat", "SLMFLEET_NAMESPACES='Chat': string should match pattern"),
+        ("SLMFLEET_POD_LABELS", "slmfleet", "SLMFLEET_POD_LABELS='slmfleet': write labels as a=b, separated by commas"),
+        ("SLMFLEET_POD_LABELS", "a b=c", "SLMFLEET_POD_LABELS='a b': string should match pattern"),
+        ("SLMFLEET_METRICS_SCRAPERS", "[", "SLMFLEET_METRICS_SCRAPERS='[': write a list of peers in JSON: "),
+        ("SLMFLEET_METRICS_SCRAPERS", '[{"pods": {}}]', "extra inputs are not permitted"),
+        ("SLMFLEET_METRICS_SCRAPERS", "[{}]", "[0]: takes either ipBlock, or podSelector and namespaceSelector"),
+        (
+            "SLMFLEET_METRICS_SCRAPERS",
+            '[{"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}]',
+            "[0]: takes either ipBlock, or podSelector and namespaceSelector",
+        ),
+        (
+            "SLMFLEET_METRICS_SCRAPERS",
+            '[{"ipBlock": {"cidr": "10.0.0.1/8"}}]',
+            '[0].ipBlock.cidr: "10.0.0.1/8": has bits behind its prefix: write the block\'s first address',
+        ),
+        (
+            "SLMFLEET_METRICS_SCRAPERS",
+            '[{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}}]',
+            "[0].ipBlock.except: an exception must lie within cidr and be smaller",
+        ),
+        (
+            "SLMFLEET_METRICS_SCRAPERS",
+            '[{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["2001:db8::/32"]}}]',
+            "[0].ipBlock.except: an exception must lie within cidr and be smaller",
+        ),
         (
             "SLMFLEET_IMAGE_CUDA",
             "registry/vllm:latest",

@@ -8,6 +8,13 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/* The same as a setting of the operator: engines let pods with these labels in. */}}
+{{- define "slmfleet.podLabels" -}}
+{{- $pairs := list -}}
+{{- range $key, $value := include "slmfleet.selector" . | fromYaml }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end -}}
+{{- join "," $pairs -}}
+{{- end }}
+
 {{- define "slmfleet.labels" -}}
 {{ include "slmfleet.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -40,12 +47,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch]
 # Garbage collection deletes the children of a deleted SLMDeployment; these can be superfluous while it exists.
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [delete]
 - apiGroups: [""]
   resources: [serviceaccounts, configmaps]
+  verbs: [delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
   verbs: [delete]
 - apiGroups: [""]
   resources: [pods]

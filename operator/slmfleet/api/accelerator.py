@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import ApiModel, LabelKey, LabelValue, ObjectName, Quantity, cel, rule
+from .base import ApiModel, ObjectName, Quantity, cel, rule
+from .labels import LabelRequirement
 from .pod import Toleration
 from .quantities import MIB, size
 
@@ -12,28 +13,10 @@ KIND: Final = "AcceleratorClass"
 PLURAL: Final = "acceleratorclasses"
 
 
-class NodeRequirement(ApiModel):
-    """A requirement on a node label."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            rule(
-                "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
-                "operators In and NotIn need values, Exists and DoesNotExist take none",
-                holds=lambda r: (r.operator in ("In", "NotIn")) == bool(r.values),
-            )
-        )
-    )
-
-    key: LabelKey = Field(description="Node label.")
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How the label's value is compared.")
-    values: list[LabelValue] | None = Field(None, max_length=32, description="Values for In and NotIn.")
-
-
 class NodeTerm(ApiModel):
     """Requirements that must all hold."""
 
-    match_expressions: list[NodeRequirement] = Field(
+    match_expressions: list[LabelRequirement] = Field(
         min_length=1, max_length=8, description="Requirements on node labels; all must hold."
     )
 

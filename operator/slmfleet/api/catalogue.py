@@ -10,7 +10,8 @@ No prices: they change, and a wrong one would be believed. No GPU counts where m
 
 from typing import Final, NamedTuple
 
-from .accelerator import AcceleratorClassSpec, NodeRequirement, NodeTerm
+from .accelerator import AcceleratorClassSpec, NodeTerm
+from .labels import LabelRequirement
 from .pod import Toleration
 
 
@@ -34,7 +35,7 @@ _AMD_DEVICE: Final = "amd.com/gpu.device-id"
 def _any_of(**labels: tuple[str, ...]) -> list[NodeTerm]:
     keys = {"gfd": _GFD, "gke": _GKE, "amd_product": _AMD_PRODUCT, "amd_device": _AMD_DEVICE}
     return [
-        NodeTerm(match_expressions=[NodeRequirement(key=keys[label], operator="In", values=list(values))])
+        NodeTerm(match_expressions=[LabelRequirement(key=keys[label], operator="In", values=list(values))])
         for label, values in labels.items()
     ]
 

@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field
 
+from .access import Access
 from .base import ApiModel, Duration, ObjectName, cel, rule
 from .engine import Engine
 from .guard import Guard
@@ -103,6 +104,7 @@ class SLMDeploymentSpec(ApiModel):
     rollout: Rollout = Field(Rollout(), description="How a changed pod template replaces the running pods.")
     drain: Drain = Field(Drain(), description="How a pod ends.")
     guard: Guard = Field(Guard(), description="What clients may ask of the engine.")
+    access: Access = Field(Access(), description="Who may connect to the engines.")
     pod: PodOverlay = Field(PodOverlay(), description="What the platform adds to the engine pods.")
     paused: bool = Field(
         False, description="While true the operator changes nothing of this deployment and only reports its status."

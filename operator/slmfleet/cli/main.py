@@ -50,7 +50,8 @@ def render(file: IO[str], namespace: str, output: str, engine_images: tuple[str,
 
     AcceleratorClass objects in FILE take part; others are ignored. Exits 1 when an SLMDeployment cannot be accepted.
     The guard's token is derived from a key that only the operator in its cluster has: its Secret is printed without
-    data, under a name that ends otherwise than there.
+    data, under a name that ends otherwise than there. The NetworkPolicy lacks the entries that an installation adds:
+    the operator and its scrapers.
     """
     from slmfleet.cli.render import RenderError, parse_images, render_manifests
 

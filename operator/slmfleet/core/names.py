@@ -59,6 +59,11 @@ class Names:
         return f"{self.name}-engine"
 
     @property
+    def network_policy(self) -> str:
+        """The policy on the engine pods; people give policies of their own the bare names of applications."""
+        return f"{self.name}-engine"
+
+    @property
     def url(self) -> str:
         """Where clients inside the cluster find the OpenAI-compatible API."""
         return f"http://{self.name}.{self.namespace}.svc"

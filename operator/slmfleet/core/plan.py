@@ -23,6 +23,8 @@ from .revisions import Revision, expired
 from .status import accepted_status, rejected_status, transitions
 from .types import Config, Manifest, Observed, Plan, Ref
 
+OPTIONAL_KINDS: Final = frozenset({"ServiceAccount", "NetworkPolicy"})
+"""Children that a spec may want and another not; what a user keeps something in is none of them."""
 RECHECK_SECONDS: Final = 30.0
 """A stranger's object carries no label of ours, so its deletion is not seen: look again."""
 
@@ -103,15 +105,18 @@ def _obsolete(
 ) -> tuple[Ref, ...]:
     """Children of ours that nothing needs any more.
 
-    Old revisions and the ConfigMaps that only they mount, and the ServiceAccount once a user's is in use.
+    Old revisions and the ConfigMaps that only they mount, and what the spec has switched off.
     """
     refs = expired(_revisions(observed, names), revision.name)
     refs += _unmounted(names, observed, {ref.name for ref in refs})
-    account = observed.children.get(Ref("v1", "ServiceAccount", names.service_account))
-    users = accepted.spec.pod.service_account_name
-    in_use = any(pod["spec"].get("serviceAccountName") == names.service_account for pod in observed.pods)
-    if account is not None and names.owns(account) and users not in (None, names.service_account) and not in_use:
-        refs.append(Ref("v1", "ServiceAccount", names.service_account, account["metadata"]["uid"]))
+    accounts = {accepted.spec.pod.service_account_name, *(p["spec"].get("serviceAccountName") for p in observed.pods)}
+    refs += [
+        replace(ref, uid=child["metadata"]["uid"])
+        for ref, child in observed.children.items()
+        if ref.kind in OPTIONAL_KINDS
+        and names.owns(child)
+        and not (ref.kind == "ServiceAccount" and ref.name in accounts)
+    ]
     wanted = {Ref.of(manifest) for manifest in desired}
     return tuple(ref for ref in refs if Ref(ref.api_version, ref.kind, ref.name) not in wanted)
 

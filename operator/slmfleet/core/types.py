@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from slmfleet.api.access import Peer
+
 Manifest = dict[str, Any]
 
 
@@ -95,7 +97,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Config:
-    """The operator's choices that shape what it renders; they only ever enter a new revision."""
+    """The operator's choices that shape what it renders; those about pods only ever enter a new revision."""
 
     renderer: str
     images: Mapping[str, str]
@@ -104,3 +106,5 @@ class Config:
     """The engine guard's files by name."""
     key: bytes = field(default=b"", repr=False)
     """What the tokens of the guards are derived from."""
+    peers: tuple[Peer, ...] = ()
+    """Who may connect to every engine: the operator and the scrapers of its installation."""

@@ -22,6 +22,7 @@ _CONTESTED_WRITES: Final = 3
 _TRUCE: Final = 600.0
 
 _BOOKKEEPING: Final = frozenset({"resourceVersion", "generation", "managedFields"})
+_EXACT: Final = frozenset({"from"})
 _QUANTITIES: Final = frozenset({"requests", "limits", "capacity", "sizeLimit"})
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGTPE]i?|Ki|)")
 _SUFFIXES: Final = (
@@ -43,12 +44,16 @@ def drifted(desired: object, live: object, *, quantity: bool = False) -> bool:
     """Whether the live object lacks something that is desired; what only the live one has (defaults, status) is fine.
 
     Lists are compared element by element: a list that we set is ours as a whole. An absent field is the same as an
-    empty one, as it is to the API server, which also rewrites quantities (1000m as 1).
+    empty one, as it is to the API server, which also rewrites quantities (1000m as 1). Only where each of these
+    means something else (the peers of a NetworkPolicy: no selector, and one for everything) all must be the same.
     """
     if isinstance(desired, dict):
         fields = live if isinstance(live, dict) else {}
         return any(
-            drifted(value, fields.get(key), quantity=quantity or key in _QUANTITIES) for key, value in desired.items()
+            value != fields.get(key)
+            if key in _EXACT
+            else drifted(value, fields.get(key), quantity=quantity or key in _QUANTITIES)
+            for key, value in desired.items()
         )
     if isinstance(desired, list):
         items = live if isinstance(live, list) else []

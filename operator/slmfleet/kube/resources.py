@@ -35,6 +35,7 @@ PODS: Final = Resource("v1", "Pod", "pods")
 DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
 CONTROLLER_REVISIONS: Final = Resource("apps/v1", "ControllerRevision", "controllerrevisions")
 POD_DISRUPTION_BUDGETS: Final = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICIES: Final = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 EVENTS: Final = Resource("events.k8s.io/v1", "Event", "events")
 POD_EVENTS: Final = Resource("v1", "Event", "events")
 """Events as the core API serves them, which can be selected by the object that they are about."""
@@ -45,6 +46,7 @@ CHILDREN: Final = (
     SERVICES,
     SERVICE_ACCOUNTS,
     POD_DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
     PERSISTENT_VOLUME_CLAIMS,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,

@@ -142,7 +142,13 @@ class Operator:
             tries += 1
 
     def _reconciler(self, key: bytes) -> Reconciler:
-        config = Config(renderer=__version__, images=self._settings.images, guard=guard.sources(), key=key)
+        config = Config(
+            renderer=__version__,
+            images=self._settings.images,
+            guard=guard.sources(),
+            key=key,
+            peers=self._settings.peers,
+        )
         return Reconciler(self._plan, config, self._access, self._objects, self._metrics, wall_clock)
 
     def _fence(self) -> float:

@@ -1,5 +1,6 @@
 """The operator's settings, from environment variables that start with SLMFLEET_."""
 
+import json
 import socket
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -7,6 +8,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from slmfleet.api.access import Peer
+from slmfleet.api.base import LabelKey, LabelValue
+from slmfleet.api.labels import LabelSelector
+from slmfleet.api.rules import violations
 from slmfleet.engine.images import DEFAULT_IMAGES
 
 PREFIX: Final = "SLMFLEET_"
@@ -36,6 +41,13 @@ class Settings(BaseSettings):
         default_factory=lambda: socket.gethostname().lower(), description="This process, for people."
     )
     pod_namespace: Name = Field(default_factory=_own_namespace, description="Where the lease is kept.")
+    pod_labels: Annotated[dict[LabelKey, LabelValue], NoDecode] = Field(
+        {},
+        description="Labels of the operator's pods, such as a=b,c=d: engines let them in. Empty: it runs in no pod.",
+    )
+    metrics_scrapers: Annotated[tuple[Peer, ...], NoDecode] = Field(
+        (), max_length=16, description="Who else may connect to every engine: JSON, peers as in a NetworkPolicy."
+    )
     leader_election: bool = Field(True, description="Whether a lease decides which replica works.")
     lease_name: Name = Field("slmfleet-operator", description="Name of the lease.")
     guard_key: Name = Field(
@@ -57,6 +69,31 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("pod_labels", mode="before")
+    @classmethod
+    def _labels(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError("write labels as a=b, separated by commas")
+        return {key: label for key, _, label in pairs}
+
+    @field_validator("metrics_scrapers", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        try:
+            return json.loads(value or "[]") if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"write a list of peers in JSON: {error}") from None
+
+    @field_validator("metrics_scrapers")
+    @classmethod
+    def _peers(cls, value: tuple[Peer, ...]) -> tuple[Peer, ...]:
+        if problems := [str(found) for found in violations(list(value), "")]:
+            raise ValueError("; ".join(problems))
+        return value
+
     @field_validator("image_cuda", "image_rocm", "image_cpu")
     @classmethod
     def _has_version(cls, value: str) -> str:
@@ -69,6 +106,15 @@ class Settings(BaseSettings):
     def images(self) -> dict[str, str]:
         """Platform to image template."""
         return {"cuda": self.image_cuda, "rocm": self.image_rocm, "cpu": self.image_cpu}
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Who may connect to every engine: the operator's own pods, and the scrapers."""
+        if not self.pod_labels:
+            return self.metrics_scrapers
+        namespace = LabelSelector(match_labels={"kubernetes.io/metadata.name": self.pod_namespace})
+        own = Peer(namespace_selector=namespace, pod_selector=LabelSelector(match_labels=self.pod_labels))
+        return (own, *self.metrics_scrapers)
 
 
 def load() -> Settings:

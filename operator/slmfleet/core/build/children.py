@@ -12,6 +12,7 @@ from .cache_claim import cache_claim
 from .deployment import deployment
 from .disruption_budget import disruption_budget
 from .guard import guard_config_map, guard_files, guard_names
+from .network_policy import network_policy
 from .pod import pod_template
 from .service import service
 from .service_account import service_account
@@ -20,7 +21,7 @@ from .service_account import service_account
 def children(
     names: Names, accepted: Accepted, stored: Iterable[Manifest], config: Config
 ) -> tuple[Revision, list[Manifest]] | None:
-    """The revision to run and every object that should exist; what a pod refers to comes before the pods.
+    """The revision to run and every object that should exist; what a pod refers to, or is shielded by, comes first.
 
     None where it takes a template that may not be rendered.
     """
@@ -39,6 +40,7 @@ def children(
         service_account(names, spec),
         cache_claim(names, spec),
         revision.config_map and guard_config_map(names, **revision.config_map),
+        network_policy(names, spec.access, config.peers),
         revision.manifest,
         deployment(names, spec, accelerator, revision.template, revision.name),
         service(names),

@@ -13,7 +13,7 @@ What a pod finds here:
 - Cluster DNS at 10.96.0.10. Names outside the cluster answer NXDOMAIN at once.
 - Every container sees this machine's /usr, /bin, /lib, /lib64, /sbin, /etc/ssl, Python installation and
   `<cache>/engine` read-only, at the same paths; they hide what an image has there.
-- No hostPorts, and no NetworkPolicy enforcement.
+- No hostPorts, and no NetworkPolicy enforcement but inside `lifecycle.enforcing`.
 
 Everything lives under `$SLMFLEET_CACHE` (default `~/.cache/slmfleet`). `purge` deletes `cluster/`, the state of the
 cluster, and keeps the rest: `builds/`, `bin/`, `engine/`, `images/`, `logs/`.

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ PROGRAMS = {
     "ip": "iproute2",
     "nft": "nftables",
     "iptables": "iptables",
+    "iptables-restore": "iptables",
     "conntrack": "conntrack",
 }
+FIREWALL_PROGRAMS = {"ipset": "ipset"}
 CNI_PACKAGE = "containernetworking-plugins"
 CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("bridge", "host-local", "loopback")
@@ -45,8 +48,8 @@ def cni_directory() -> Path:
     raise ClusterError(f"the CNI plugins are missing; run: apt-get install -y {CNI_PACKAGE}")
 
 
-def _missing_packages() -> list[str]:
-    missing = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=SYSTEM_PATH)}
+def _missing_packages(programs: Mapping[str, str]) -> list[str]:
+    missing = {package for name, package in programs.items() if not shutil.which(name, path=SYSTEM_PATH)}
     if not any(all((d / plugin).exists() for plugin in CNI_PLUGINS) for d in CNI_DIRECTORIES):
         missing.add(CNI_PACKAGE)
     return sorted(missing)
@@ -67,9 +70,9 @@ def require_visible(cache: Path) -> None:
         )
 
 
-def install_packages(settings: Settings, console: Console) -> None:
+def install_packages(settings: Settings, console: Console, programs: Mapping[str, str] = PROGRAMS) -> None:
     """Install the Debian packages that are missing, or say which."""
-    missing = _missing_packages()
+    missing = _missing_packages(programs)
     if not missing:
         return
     apt = shutil.which("apt-get")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import configs, gotools, host, images, leftovers, objects, pki, processes
+from . import configs, firewall, gotools, host, images, leftovers, objects, pki, processes
 from .api import Api
 from .components import Component, all_components
 from .console import ClusterError, Console
@@ -58,6 +58,23 @@ def purge(settings: Settings, console: Console) -> None:
     console.say(f"deleted {settings.state}")
 
 
+@contextmanager
+def enforcing(settings: Settings, console: Console) -> Iterator[None]:
+    """NetworkPolicies are enforced for as long as the body runs; the cluster must be up."""
+    with _exclusive(settings):
+        host.install_packages(settings, console, host.FIREWALL_PROGRAMS)
+        gotools.ensure(firewall.NAME, settings, console)
+        firewall.prepare(settings)
+        _start([firewall.component(settings)], settings, console)
+    try:
+        yield
+    finally:
+        with _exclusive(settings):
+            running = processes.components(settings.state)
+            processes.stop([p for p in running.values() if p.component == firewall.NAME], settings.state, grace=0)
+            firewall.remove(settings)
+
+
 def status(settings: Settings, console: Console) -> bool:
     """One line per component; the last log lines of those that don't work. True if all is well."""
     if not pki.exists(settings) or not (settings.config / "Corefile").exists():
@@ -103,6 +120,8 @@ def _bring_up(settings: Settings, console: Console) -> None:
     running = processes.components(settings.state)
     if "containerd" not in running and "kubelet" not in running:
         leftovers.sweep(settings)  # of a crash or a reboot: nobody takes care of the containers any more
+    if firewall.NAME not in running:
+        firewall.remove(settings)  # it was killed: what it left blocks whoever gets its pods' addresses next
     host.connect(settings)
     leftovers.make_cgroups(settings)
     everything = {component.name: component for component in all_components(settings)}
@@ -167,6 +186,7 @@ def _stop_everything(settings: Settings) -> None:
         processes.stop([running[name] for name in group if name in running], settings.state, grace=STOP_SECONDS)
     unknown = [p for name, p in running.items() if not any(name in group for group in START_ORDER)]
     processes.stop(unknown, settings.state, grace=STOP_SECONDS)
+    firewall.remove(settings)
     leftovers.sweep(settings)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from . import host, images, leftovers, lifecycle, processes
-from .console import Console
-from .settings import Settings
+from . import firewall, host, images, leftovers, lifecycle, processes
+from .console import ClusterError, Console
+from .settings import REPOSITORY, Settings
 from .shell import run, wait_until
 
 SETTINGS = Settings()
@@ -146,8 +147,78 @@ def test_up_recovers_after_everything_was_killed() -> None:
     check_a_restricted_pod("after-crash")
 
 
+ENFORCE_AND_DIE = """
+import os, signal, sys
+from e2e.cluster import lifecycle, processes
+from e2e.cluster.console import Console
+from e2e.cluster.settings import Settings
+with lifecycle.enforcing(Settings(), Console(quiet=True)):
+    for name in sys.argv[1:]:
+        os.kill(processes.components(Settings().state)[name].pid, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def enforce_and_die(*victims: str) -> None:
+    """Start the enforcement, kill these components, and end without a chance to tidy up."""
+    done = subprocess.run([sys.executable, "-c", ENFORCE_AND_DIE, *victims], cwd=REPOSITORY, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert firewall.in_force()
+
+
+def network_rules() -> tuple[list[str], list[str], list[str]]:
+    """What iptables, ipset and nft hold, apart from what changes with the pods and Services."""
+    tables = run(["nft", "list", "tables"]).splitlines()
+    return run(["iptables", "-S"]).splitlines(), run(["ipset", "list", "-n"]).split(), sorted(tables)
+
+
+@pytest.fixture
+def filter_table() -> Iterator[None]:
+    """The table that iptables makes when it is first written to goes again."""
+    before = run(["nft", "list", "tables"])
+    yield
+    if "table ip filter" not in before:
+        run(["nft", "delete", "table", "ip", "filter"])
+
+
+@pytest.fixture
+def strangers_rules(filter_table: None) -> Iterator[None]:  # noqa: ARG001 - around this one
+    """A chain and a set that are not ours, though their names begin like ours."""
+    host.install_packages(SETTINGS, QUIET, host.FIREWALL_PROGRAMS)
+    run(["iptables", "-N", "KUBE-STRANGER"])
+    run(["iptables", "-A", "FORWARD", "-s", "192.0.2.1", "-j", "KUBE-STRANGER"])
+    run(["ipset", "create", "KUBE-STRANGER", "hash:ip"])
+    yield
+    run(["ipset", "destroy", "KUBE-STRANGER"])
+    run(["iptables", "-D", "FORWARD", "-s", "192.0.2.1", "-j", "KUBE-STRANGER"])
+    run(["iptables", "-X", "KUBE-STRANGER"])
+
+
+@pytest.mark.usefixtures("strangers_rules")
+def test_up_removes_what_a_killed_firewall_left_and_nothing_of_others() -> None:
+    before = network_rules()
+    enforce_and_die(firewall.NAME)
+    lifecycle.up(SETTINGS, QUIET)
+    assert network_rules() == before
+
+
+@pytest.mark.usefixtures("filter_table")
+def test_a_firewall_of_others_is_not_joined() -> None:
+    run(["iptables", "-N", "KUBE-ROUTER-FORWARD"])
+    try:
+        before = network_rules()
+        with pytest.raises(ClusterError, match="rules of another kube-router"), lifecycle.enforcing(SETTINGS, QUIET):
+            pytest.fail("it is enforcing")
+        assert network_rules() == before
+    finally:
+        run(["iptables", "-X", "KUBE-ROUTER-FORWARD"])
+
+
 def test_down_leaves_nothing_and_the_objects_come_back() -> None:
+    enforce_and_die()
     lifecycle.down(SETTINGS, QUIET)
+    assert not firewall.in_force()
+    assert run(["ipset", "list", "-n"]) == ""
     assert processes.ours(SETTINGS.state) == []
     assert list(leftovers.mounts(SETTINGS)) == []
     assert leftovers.cgroups(SETTINGS) == []

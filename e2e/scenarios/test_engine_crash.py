@@ -18,7 +18,7 @@ spec:
     version: 0.32.0
     image: $engine
     maxModelLen: 4096
-    extraArgs: [--enforce-eager]
+    enforceEager: true
   accelerator:
     class: cpu
   drain:
@@ -33,7 +33,8 @@ spec:
 # The model pretends to know four million positions; the KV cache of 1 GiB holds one million tokens.
 LONG_CONTEXT = {
     "maxModelLen: 4096": "maxModelLen: 2097152",
-    "[--enforce-eager]": """[--enforce-eager, --hf-overrides, '{"max_position_embeddings": 4194304}']""",
+    "enforceEager: true": """enforceEager: true
+    extraArgs: [--hf-overrides, '{"max_position_embeddings": 4194304}']""",
 }
 
 

@@ -18,7 +18,8 @@ spec:
     version: 0.32.0
     image: $engine
     maxModelLen: 1024
-    extraArgs: [--enforce-eager]
+    enforceEager: true
+    kvCacheMemory: 1Gi
   accelerator:
     class: cpu
   drain:
@@ -27,8 +28,6 @@ spec:
     resources:
       requests: {cpu: 200m, memory: 2Gi}
       limits: {memory: 6Gi}
-    env:
-      - {name: VLLM_CPU_KVCACHE_SPACE, value: "1"}
 """
 
 

@@ -14,7 +14,7 @@ spec:
     uri: hf://Qwen/Qwen3-8B
   engine:
     version: 0.32.0
-    extraArgs: [--enforce-eager]
+    extraArgs: [--seed, "1"]
   accelerator:
     class: nvidia-l4
 """
@@ -30,7 +30,7 @@ spec:
             id="an engine that is too old",
         ),
         pytest.param(
-            "[--enforce-eager]",
+            '[--seed, "1"]',
             "[--port, '9000']",
             "--port is not allowed: the probes and the Service depend on the operator's value, remove it",
             id="a flag that belongs to the operator",
@@ -42,7 +42,7 @@ spec:
             id="a model without a scheme",
         ),
         pytest.param(
-            "extraArgs: [--enforce-eager]",
+            'extraArgs: [--seed, "1"]',
             "maxModelLength: 8192",
             'unknown field "spec.engine.maxModelLength"',
             id="a misspelt field",

@@ -7,6 +7,7 @@ import yaml
 from click.testing import CliRunner
 
 from slmfleet.api import crds
+from slmfleet.api.engine import Engine
 from slmfleet.cli import generate
 
 REPOSITORY = Path(__file__).parents[2]
@@ -84,6 +85,21 @@ def test_braces_in_a_description_do_not_reach_helm() -> None:
     manifest = {"metadata": {"name": "x"}, "spec": {"text": "a {{ template }}"}}
     page = generate.chart_page(manifest)
     assert 'a {{ "{{" }} template }}' in page
+
+
+def test_the_engine_page_shows_every_field_that_reaches_the_engine(written: Path) -> None:
+    page = (written / "docs/reference/engine-fields.md").read_text(encoding="utf-8")
+    for name, field in Engine.model_fields.items():
+        if name not in {"version", "image", "start_timeout", "extra_args"}:
+            assert f"| `{field.alias}` |" in page
+
+
+def test_the_engine_page_says_when_a_field_is_honoured(written: Path) -> None:
+    page = (written / "docs/reference/engine-fields.md").read_text(encoding="utf-8")
+    assert (
+        "| `kvOffload` | 0.11.0: *left out*; from 0.11.1: `--kv-offloading-size`, `--kv-offloading-backend` "
+        "| *left out* |" in page
+    )
 
 
 def test_the_reference_has_a_row_for_every_field(written: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from slmfleet.engine.argv import claim_of, model_argument
+from slmfleet.engine.argv import local_claim, model_argument
 
 
 @pytest.mark.parametrize(
@@ -13,4 +13,4 @@ from slmfleet.engine.argv import claim_of, model_argument
     ],
 )
 def test_where_the_engine_finds_the_model(uri: str, argument: str, claim: str | None) -> None:
-    assert (model_argument(uri), claim_of(uri)) == (argument, claim)
+    assert (model_argument(uri), local_claim(uri)) == (argument, claim)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmfleet.api.engine import RESERVED_FLAGS
+from slmfleet.api.engine_flags import RESERVED_FLAGS
 from slmfleet.engine.extra_args import FIELD, SUCCESSORS, check_extra_args
 from slmfleet.engine.flags import Flags, FlagTable
 from slmfleet.engine.version import EngineVersion

@@ -47,7 +47,7 @@ def test_an_argument_says_who_decided_on_it() -> None:
     assert found["--served-model-name"] == ("spec.model.servedNames", Origin.DEFAULT)
 
 
-@pytest.mark.parametrize(("version", "present"), [("0.17.1", False), ("0.18.0rc1", False), ("0.18.0", True)])
+@pytest.mark.parametrize(("version", "present"), [("0.17.1", False), ("0.18.0rc1", True), ("0.18.0", True)])
 @pytest.mark.parametrize("guarded", [True, False])
 def test_shutdown_timeout_only_goes_to_engines_that_know_it(version: str, present: bool, guarded: bool) -> None:
     found = resolved(engine={"version": version}, guard={"enabled": guarded})

@@ -27,6 +27,8 @@ class Rule(dict[str, str]):
 
     holds: Callable[[Any], bool] | None = None
     """Takes the parsed value. None where the rule compares with the old object, which only the API server has."""
+    told: Callable[[Any], str] | None = None
+    """What is wrong with a value, where `message` cannot say it; as messageExpression."""
 
 
 def rule(
@@ -34,6 +36,7 @@ def rule(
     message: str,
     *,
     holds: Callable[[Any], bool] | None = None,
+    told: Callable[[Any], str] | None = None,
     message_expression: str | None = None,
     field: str | None = None,
     forbidden: bool = False,
@@ -49,7 +52,7 @@ def rule(
         "fieldPath": field,
     }
     made = Rule({"rule": expression, "message": message, **{k: v for k, v in extra.items() if v}})
-    made.holds = holds
+    made.holds, made.told = holds, told
     return made
 
 
@@ -83,3 +86,5 @@ Quantity = Annotated[
 ]
 # Go's duration syntax without fractions: 90s, 5m, 1h30m.
 Duration = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$")]
+# A word of vLLM's own, such as a quantization or a parser: which ones exist depends on the release.
+EngineWord = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -1,20 +1,14 @@
 """`spec.model`: where the weights come from, where they are kept, and the names that the model answers to."""
 
-import re
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from .base import ApiModel, ObjectName, Quantity, cel, rule
+from .places import Revision, hub_only, place
 from .pod import KeyRef
 from .quantities import MIB, size
 
-URI_FORMS: Final = (
-    # No name begins with a dash: the engine would take it for a flag.
-    "^hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+$",
-    "^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*$",
-    "^image:///[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$",
-)
 _NONE: Final = (None, None, None)
 
 
@@ -88,27 +82,9 @@ class ModelSource(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=cel(
-            rule(
-                "self.uri.startsWith('hf://') || !has(self.revision)",
-                "only applies to hf:// models: remove it",
-                holds=lambda m: m.uri.startswith("hf://") or m.revision is None,
-                field=".revision",
-                forbidden=True,
-            ),
-            rule(
-                "self.uri.startsWith('hf://') || !has(self.secretRef)",
-                "only applies to hf:// models: remove it",
-                holds=lambda m: m.uri.startswith("hf://") or m.secret_ref is None,
-                field=".secretRef",
-                forbidden=True,
-            ),
-            rule(
-                "self.uri.startsWith('hf://') || !has(self.cache)",
-                "only applies to hf:// models, others are read where they are: remove it",
-                holds=lambda m: m.uri.startswith("hf://") or m.cache is None,
-                field=".cache",
-                forbidden=True,
-            ),
+            hub_only("revision", "revision"),
+            hub_only("secretRef", "secret_ref"),
+            hub_only("cache", "cache", why=", others are read where they are"),
         )
     )
 
@@ -116,26 +92,10 @@ class ModelSource(ApiModel):
         max_length=512,
         description="Where the weights are: hf://owner/name (Hugging Face hub), pvc://claim/path (a "
         "PersistentVolumeClaim of this namespace, mounted read-only) or image:///path (inside the engine image).",
-        json_schema_extra=cel(
-            rule(
-                " || ".join(f"self.matches('{form}')" for form in URI_FORMS),
-                "no place for a model: use hf://owner/name, pvc://claim/path or image:///path",
-                holds=lambda uri: any(re.match(form, uri) for form in URI_FORMS),
-                message_expression="'\"' + self + '\" is no place for a model: use hf://owner/name, "
-                "pvc://claim/path or image:///path'",
-            ),
-            rule(
-                "!self.contains('/..')",
-                "must not contain '..': write the path out",
-                holds=lambda uri: "/.." not in uri,
-            ),
-        ),
+        json_schema_extra=cel(*place("a model")),
     )
-    revision: str | None = Field(
+    revision: Revision | None = Field(
         None,
-        min_length=1,
-        max_length=128,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*$",
         description="Commit, tag or branch of an hf:// model. Pin a commit: a branch can change under running "
         "replicas.",
     )

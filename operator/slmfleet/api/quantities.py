@@ -1,5 +1,6 @@
 """Quantities and durations of Kubernetes as numbers."""
 
+import math
 import re
 from decimal import Decimal
 from typing import Final
@@ -23,7 +24,15 @@ def amount(quantity: str) -> Decimal:
 
 def size(quantity: str) -> int:
     """Bytes of a quantity of memory, rounded up as Kubernetes does."""
-    return int(-(-amount(quantity) // 1))
+    return math.ceil(amount(quantity))
+
+
+def in_bytes(amount: int) -> str:
+    """A quantity of that many bytes, in the largest unit that needs no fraction."""
+    for power, letter in reversed(list(enumerate("KMGTPE", start=1))):
+        if amount and amount % 1024**power == 0:
+            return f"{amount // 1024**power}{letter}i"
+    return str(amount)
 
 
 def seconds(duration: str) -> int:

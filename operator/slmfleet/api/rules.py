@@ -50,7 +50,8 @@ def broken(schema: Mapping[str, Any], value: Any, path: str) -> Iterator[Violati
     for rule in schema.get(_RULES, ()):
         if isinstance(rule, Rule) and rule.holds is not None and not rule.holds(value):
             field = rule.get("fieldPath", "")
-            yield Violation(path + field, None if field else value, rule["message"])
+            message = rule["message"] if rule.told is None else rule.told(value)
+            yield Violation(path + field, None if field else value, message)
     if (kind := schema.get("x-kubernetes-list-type")) in ("set", "map"):
         keys = schema.get("x-kubernetes-list-map-keys", ()) if kind == "map" else ()
         yield from _repeated([_key(item, keys) for item in value], path)

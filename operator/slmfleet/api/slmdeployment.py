@@ -91,6 +91,19 @@ class Drain(ApiModel):
 class SLMDeploymentSpec(ApiModel):
     """What the fleet should be."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "!has(self.engine.gguf) || has(self.engine.gguf.quant) == self.model.uri.startsWith('hf://')",
+                "a model of the hub (hf://) takes quant, one in a claim or in the image takes file",
+                holds=lambda s: (
+                    s.engine.gguf is None or (s.engine.gguf.quant is not None) == s.model.uri.startswith("hf://")
+                ),
+                field=".engine.gguf",
+            )
+        )
+    )
+
     model: ModelSource = Field(description="The model and the names it answers to.")
     engine: Engine = Field(description="The vLLM that serves it.")
     accelerator: AcceleratorRef = Field(description="The GPU model that the replicas run on.")

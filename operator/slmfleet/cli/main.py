@@ -53,13 +53,53 @@ def render(file: IO[str], namespace: str, output: str, engine_images: tuple[str,
     data, under a name that ends otherwise than there. The NetworkPolicy lacks the entries that an installation adds:
     the operator and its scrapers.
     """
-    from slmfleet.cli.render import RenderError, parse_images, render_manifests
+    from slmfleet.cli.manifests import InputError
+    from slmfleet.cli.render import parse_images, render_manifests
 
     try:
         objects = render_manifests(file.read(), namespace, parse_images(engine_images))
-    except RenderError as error:
+    except InputError as error:
         raise click.ClickException(f"{file.name}: {error}") from None
     show(objects, output)
+
+
+@main.command()
+@click.option("-f", "--file", type=click.File(), required=True, help="Manifests; - is standard input.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option(
+    "--diff",
+    nargs=2,
+    metavar="FROM TO",
+    help="Two releases of vLLM: what going from one to the other changes, instead of what is.",
+)
+def explain(file: IO[str], output: str, diff: tuple[str, str] | None) -> None:
+    """Say flag by flag what the engine of each SLMDeployment gets, from where and what for, offline.
+
+    AcceleratorClass objects in the file take part; others are ignored. Exits 1 when a spec would be refused.
+    """
+    import json
+
+    from slmfleet.cli.explain import difference, explanation, refused
+    from slmfleet.cli.explain_text import difference_text, explanation_text
+    from slmfleet.cli.manifests import InputError, read
+
+    try:
+        found = read(file.read(), "default")
+        told = [
+            explanation(slm, found.accelerator_of(slm))
+            if diff is None
+            else difference(slm, found.accelerator_of(slm), *diff)
+            for slm in found.deployments
+        ]
+    except InputError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    if output == "json":
+        click.echo(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    else:
+        text = explanation_text if diff is None else difference_text
+        click.echo("\n".join(map(text, told)), nl=False)
+    if any(map(refused, told)):
+        raise SystemExit(1)
 
 
 def show(objects: list[dict[str, object]], output: str) -> None:

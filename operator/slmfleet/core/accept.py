@@ -12,7 +12,7 @@ from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.catalogue import NAMES, builtin
 from slmfleet.api.conditions import Reason
 from slmfleet.api.crds import SLM_DEPLOYMENT
-from slmfleet.api.quantities import seconds
+from slmfleet.api.quantities import in_bytes, seconds, size
 from slmfleet.api.rules import broken, violations
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.engine.resolution import Request, Resolution
@@ -32,6 +32,7 @@ class Accepted:
     accelerator: AcceleratorClassSpec
     accelerator_object: AcceleratorClassSpec | None
     """The same, where it comes from an object and not from the built-in catalogue."""
+    request: Request
     resolution: Resolution
     objections: tuple[str, ...]
     """Why no template may be rendered from it. What runs from the same spec runs on: this release may know more than
@@ -62,15 +63,17 @@ def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
     chosen = custom or builtin(wanted)
     if chosen is None:
         return Verdict(Reason.UNKNOWN_ACCELERATOR, _unknown(wanted))
-    resolution = resolve(Request(slm["metadata"]["name"], spec, chosen, seconds(spec.drain.timeout)))
+    request = Request(slm["metadata"]["name"], spec, chosen, seconds(spec.drain.timeout))
+    resolution = resolve(request)
     objections = [
-        *_rules(slm, spec),
+        *_rules(slm, spec, resolution),
         *_gpus(spec, chosen),
         *_volumes(spec),
         *_affinity(spec),
+        *_memory(spec, resolution),
         *map(str, resolution.problems),
     ]
-    return Accepted(spec, chosen, custom, resolution, tuple(objections))
+    return Accepted(spec, chosen, custom, request, resolution, tuple(objections))
 
 
 def describe(error: ValidationError, root: str) -> str:
@@ -100,10 +103,15 @@ def _unknown(wanted: str) -> str:
     )
 
 
-def _rules(slm: Manifest, spec: SLMDeploymentSpec) -> Iterable[str]:
-    """The CRD's rules: `slmfleet render` has no API server, and an older CRD has fewer of them."""
+def _rules(slm: Manifest, spec: SLMDeploymentSpec, resolution: Resolution) -> Iterable[str]:
+    """The CRD's rules: `slmfleet render` has no API server, and an older CRD has fewer of them.
+
+    Where the engine has something against the same field that says more.
+    """
     schema = {"x-kubernetes-validations": SLM_DEPLOYMENT.rules}
-    return map(str, (*broken(schema, slm, ""), *violations(spec, "spec")))
+    said = tuple(problem.field for problem in resolution.problems)
+    found = (*broken(schema, slm, ""), *violations(spec, "spec"))
+    return [str(each) for each in found if not any(f == each.path or f.startswith(f"{each.path}[") for f in said)]
 
 
 def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterable[str]:
@@ -120,6 +128,17 @@ def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterabl
         yield (
             f"spec.pod.resources sets {accelerator.resource_name}, "
             "which follows from spec.parallelism.tensor: remove it"
+        )
+
+
+def _memory(spec: SLMDeploymentSpec, resolution: Resolution) -> Iterable[str]:
+    limit = ((spec.pod.resources and spec.pod.resources.limits) or {}).get("memory")
+    needed = sum(part.size for part in resolution.host_memory)
+    if limit is not None and size(limit) < needed:
+        fields = ", ".join(part.field for part in resolution.host_memory)
+        yield (
+            f"spec.pod.resources.limits.memory: {limit} is less than the {in_bytes(needed)} of host memory that "
+            f"{fields} takes: raise it, or lower that"
         )
 
 

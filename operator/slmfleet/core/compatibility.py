@@ -22,11 +22,14 @@ def engine_compatible(resolution: Resolution, adjusted: Sequence[Manifest]) -> S
         return Statement("False", reason, bounded("; ".join(map(str, problems))))
     changes = [f"{a['field']}: {a['why']}" for a in adjusted]
     doubts = [f"{doubt.field}: {doubt.text}" for doubt in resolution.doubts]
-    words = bounded("; ".join([*changes, *doubts, *([resolution.unknown] if resolution.unknown else [])]))
+    remarks = [f"{remark.field}: {remark.text}" for remark in resolution.remarks]
+    words = bounded("; ".join(filter(None, [*changes, *doubts, resolution.unknown, *remarks])))
     if changes:
         return Statement("True", Reason.FLAGS_ADJUSTED, words)
     if resolution.unknown:
         return Statement("True", Reason.UNKNOWN_VERSION, words)
     if doubts:
         return Statement("True", Reason.FLAG_UNVERIFIED, words)
+    if remarks:
+        return Statement("True", Reason.COMPATIBLE, words)
     return Statement("True", Reason.COMPATIBLE, f"vLLM {resolution.release} takes every argument as the spec has it")

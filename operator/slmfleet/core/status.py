@@ -116,15 +116,18 @@ def rejected_status(
 def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
     """An event for each condition whose status or reason changed and that says something of its own.
 
-    A Ready that repeats another condition does not, nor does what follows from a spec that was not accepted; that no
-    pod exists yet is over before anybody reads it, and that flags are as they should be is no news.
+    A Ready that repeats another condition does not, nor what the engine has against a refused spec, nor what follows
+    from a spec that was not accepted; that no pod exists yet is over before anybody reads it, and that flags are as
+    they should be is no news.
     """
     before = {c["type"]: (c["status"], c["reason"]) for c in slm.get("status", {}).get("conditions", [])}
+    refused = any(c["type"] == ConditionType.ACCEPTED and c["status"] == "False" for c in status["conditions"])
     events = []
     for condition in status["conditions"]:
         now = (condition["status"], condition["reason"])
         others = {c["reason"] for c in status["conditions"] if c["type"] != condition["type"]}
         repeats = condition["type"] == ConditionType.READY and now[1] in others
+        repeats |= condition["type"] == ConditionType.ENGINE_COMPATIBLE and now[0] == "False" and refused
         if before.get(condition["type"]) == now or repeats or now[1] in _UNTOLD:
             continue
         normal = now[0] == "True" or now[1] in _QUIET

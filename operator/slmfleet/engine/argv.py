@@ -18,7 +18,7 @@ def model_argument(uri: str) -> str:
     return rest
 
 
-def claim_of(uri: str) -> str | None:
+def local_claim(uri: str) -> str | None:
     """The PersistentVolumeClaim of a pvc:// model."""
     scheme, _, rest = uri.partition("://")
     return rest.partition("/")[0] if scheme == "pvc" else None

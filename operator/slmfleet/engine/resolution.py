@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
@@ -9,6 +10,7 @@ from slmfleet.api.engine import Engine
 from slmfleet.api.pod import KeyRef
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
+from .flags import Flags, FlagTable
 from .version import EngineVersion
 
 
@@ -51,6 +53,24 @@ class Request:
         """GPUs of a replica."""
         return self.spec.parallelism.tensor
 
+    @property
+    def capability(self) -> tuple[int, int] | None:
+        """CUDA compute capability, where it is known."""
+        if self.platform != "cuda" or self.accelerator.compute_capability is None:
+            return None
+        major, _, minor = self.accelerator.compute_capability.partition(".")
+        return int(major), int(minor)
+
+    @property
+    def flags(self) -> Flags:
+        """The options of the release."""
+        return _flags(self.version)
+
+
+@lru_cache(maxsize=64)
+def _flags(version: EngineVersion) -> Flags:
+    return FlagTable.load().for_version(version)
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -71,6 +91,26 @@ class Variable:
     why: str
     value: str | None = None
     secret: KeyRef | None = None
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """Memory of the node that the engine takes besides what any engine needs."""
+
+    size: int
+    """Bytes for the whole replica."""
+    field: str
+    shared: bool = False
+    """Whether it lies in /dev/shm."""
+
+
+@dataclass(frozen=True)
+class MountedFile:
+    """A key of a ConfigMap as a file in the engine's container."""
+
+    source: KeyRef
+    path: str
+    field: str
 
 
 @dataclass(frozen=True)
@@ -99,13 +139,21 @@ class Problem:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Something that is passed on although nobody could check it, or that works only with something else."""
+    """Something that is passed on although nobody could check it."""
 
     field: str
     text: str
 
 
-Item = Argument | Variable | Adjustment | Problem | Doubt
+@dataclass(frozen=True)
+class Remark:
+    """Something worth knowing about a wish that is fulfilled."""
+
+    field: str
+    text: str
+
+
+Item = Argument | Variable | HostMemory | MountedFile | Adjustment | Problem | Doubt | Remark
 
 
 @dataclass(frozen=True)
@@ -118,9 +166,12 @@ class Resolution:
     """Why the release itself could not be looked up; empty where it could."""
     arguments: tuple[Argument, ...]
     variables: tuple[Variable, ...]
+    host_memory: tuple[HostMemory, ...]
+    files: tuple[MountedFile, ...]
     adjustments: tuple[Adjustment, ...]
     problems: tuple[Problem, ...]
     doubts: tuple[Doubt, ...]
+    remarks: tuple[Remark, ...]
 
     @property
     def argv(self) -> list[str]:

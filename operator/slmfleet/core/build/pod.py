@@ -49,7 +49,9 @@ def pod_template(
             "securityContext": security_context(overlay),
             "affinity": parts.affinity(names, spec, accelerator),
             "containers": [engine_container(spec, accelerator, image, resolution, guarded=guard is not None)],
-            "volumes": parts.volumes(names, spec, accelerator, [] if guard is None else guard_volumes(guard)),
+            "volumes": parts.volumes(
+                names, spec, accelerator, resolution, [] if guard is None else guard_volumes(guard)
+            ),
             **scheduling(overlay, accelerator),
         },
     }
@@ -71,7 +73,7 @@ def engine_container(
         "args": resolution.argv,
         "env": parts.environment(spec, resolution.variables, budget),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": parts.resources(spec, accelerator),
+        "resources": parts.resources(spec, accelerator, resolution.host_memory),
         # vLLM does not listen until the model is loaded, so liveness must wait for a startup probe of its own.
         "startupProbe": _fatal(_health(STARTUP_PERIOD_SECONDS, 3, -(-budget // STARTUP_PERIOD_SECONDS))),
         "readinessProbe": _health(5, 3, 3),
@@ -85,7 +87,7 @@ def engine_container(
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": parts.mounts(spec, guard_mounts() if guarded else []),
+        "volumeMounts": parts.mounts(spec, resolution.files, guard_mounts() if guarded else []),
     }
 
 

@@ -1,19 +1,21 @@
 """The parts of the engine pod that several sources add to: environment, resources, volumes, affinity."""
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.pod import ExtraVolume
+from slmfleet.api.quantities import GIB, in_bytes
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.argv import PVC_MOUNT, claim_of
-from slmfleet.engine.resolution import Variable
+from slmfleet.engine.argv import PVC_MOUNT, local_claim
+from slmfleet.engine.resolution import HostMemory, MountedFile, Resolution, Variable
 
 CACHE: Final = "/cache"
 DEFAULT_REQUESTS: Final = {"cpu": 1, "memory_gi": 4}
-SHM_SIZE: Final = {"cuda": "2Gi", "rocm": "8Gi", "cpu": "2Gi"}
+SHM_SIZE: Final = {"cuda": 2 * GIB, "rocm": 8 * GIB, "cpu": 2 * GIB}
 """Size limits of /dev/shm, over which tensor-parallel workers talk (the engine project's own Kubernetes guide)."""
 
 
@@ -43,13 +45,18 @@ def _source(variable: Variable) -> Manifest:
     return {"valueFrom": {"secretKeyRef": {"name": variable.secret.name, "key": variable.secret.key}}}
 
 
-def resources(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Manifest:
-    """The GPUs that the parallelism needs, and CPU and memory as the user says or one core and 4Gi per GPU."""
+def resources(
+    spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, host_memory: Iterable[HostMemory]
+) -> Manifest:
+    """The GPUs that the parallelism needs, and CPU and memory as the user says.
+
+    Else one core and 4Gi per GPU, and what the engine keeps in host memory.
+    """
     tensor = spec.parallelism.tensor
     wanted = spec.pod.resources
     requests: dict[str, str] = {
         "cpu": str(DEFAULT_REQUESTS["cpu"] * tensor),
-        "memory": f"{DEFAULT_REQUESTS['memory_gi'] * tensor}Gi",
+        "memory": in_bytes(DEFAULT_REQUESTS["memory_gi"] * GIB * tensor + sum(part.size for part in host_memory)),
     }
     limits: dict[str, str] = {}
     if wanted is not None:
@@ -62,31 +69,38 @@ def resources(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Man
 
 
 def volumes(
-    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, more: Iterable[Manifest]
+    names: Names,
+    spec: SLMDeploymentSpec,
+    accelerator: AcceleratorClassSpec,
+    resolution: Resolution,
+    more: Iterable[Manifest],
 ) -> list[Manifest]:
-    """Writable directories (the root is read-only), the model's volume, `more` of ours, and the user's."""
+    """Writable directories (the root is read-only), the model's volume, the engine's files, `more`, and the user's."""
     cache = spec.model.cache
+    shared = SHM_SIZE[accelerator.platform] + sum(part.size for part in resolution.host_memory if part.shared)
     own: list[Manifest] = [
         {"name": "tmp", "emptyDir": {}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": SHM_SIZE[accelerator.platform]}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": in_bytes(shared)}},
         {"name": "cache", "emptyDir": {}}
         if cache is None
         else {"name": "cache", "persistentVolumeClaim": {"claimName": cache.claim_name or names.cache_claim}},
     ]
-    if (claim := claim_of(spec.model.uri)) is not None:
+    if (claim := local_claim(spec.model.uri)) is not None:
         own.append({"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
-    return [*own, *more, *(_volume(extra) for extra in spec.pod.volumes or [])]
+    files = map(_file_volume, resolution.files)
+    return [*own, *files, *more, *(_volume(extra) for extra in spec.pod.volumes or [])]
 
 
-def mounts(spec: SLMDeploymentSpec, more: Iterable[Manifest]) -> list[Manifest]:
+def mounts(spec: SLMDeploymentSpec, files: Iterable[MountedFile], more: Iterable[Manifest]) -> list[Manifest]:
     """Where the engine sees the volumes."""
     own: list[Manifest] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - an emptyDir of the pod
         {"name": "cache", "mountPath": CACHE},
     ]
-    if claim_of(spec.model.uri) is not None:
+    if local_claim(spec.model.uri) is not None:
         own.append({"name": "model", "mountPath": PVC_MOUNT, "readOnly": True})
+    own += [{"name": _folder(file).name, "mountPath": str(_folder(file)), "readOnly": True} for file in files]
     users = [
         {"name": _volume_name(extra), "mountPath": extra.mount_path, "readOnly": extra.read_only}
         for extra in spec.pod.volumes or []
@@ -137,6 +151,15 @@ def _apart(names: Names) -> Manifest:
 def _together(names: Names) -> Manifest:
     # The first pod of all finds no other and may go anywhere, since it matches the term itself.
     return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [_term(names)]}}
+
+
+def _folder(file: MountedFile) -> PurePosixPath:
+    return PurePosixPath(file.path).parent
+
+
+def _file_volume(file: MountedFile) -> Manifest:
+    items = [{"key": file.source.key, "path": PurePosixPath(file.path).name}]
+    return {"name": _folder(file).name, "configMap": {"name": file.source.name, "items": items}}
 
 
 def _volume_name(extra: ExtraVolume) -> str:

@@ -1,0 +1,56 @@
+"""Manifests as files and standard input bring them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from slmfleet.api.accelerator import KIND as ACCELERATOR
+from slmfleet.api.base import GROUP
+from slmfleet.api.slmdeployment import KIND as DEPLOYMENT
+from slmfleet.core.types import Manifest
+
+
+class InputError(Exception):
+    """The input cannot be used; the text says which object and why."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """The objects of a YAML stream that the commands work on."""
+
+    deployments: tuple[Manifest, ...]
+    accelerators: dict[str, Manifest]
+
+    def accelerator_of(self, slm: Manifest) -> Manifest | None:
+        """The AcceleratorClass object that an SLMDeployment names, if the stream has it."""
+        spec = slm.get("spec") or {}
+        wanted = (spec.get("accelerator") or {}).get("class") if isinstance(spec, dict) else None
+        return self.accelerators.get(str(wanted))
+
+
+def read(text: str, namespace: str) -> Input:
+    """The SLMDeployments and AcceleratorClasses of a stream; other objects are ignored. Raises InputError.
+
+    `namespace` is for the objects that name none.
+    """
+    objects = [o for o in _documents(text) if str(o.get("apiVersion", "")).startswith(f"{GROUP}/")]
+    deployments = [o for o in objects if o["kind"] == DEPLOYMENT]
+    if not deployments:
+        raise InputError(f"no {DEPLOYMENT} in it")
+    placed = tuple({**o, "metadata": {"namespace": namespace, **o["metadata"]}} for o in deployments)
+    return Input(placed, {o["metadata"]["name"]: o for o in objects if o["kind"] == ACCELERATOR})
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    try:
+        # As the API server gets it: kubectl sends JSON, which has no dates.
+        documents = [d for d in json.loads(json.dumps(list(yaml.safe_load_all(text)), default=str)) if d is not None]
+    except yaml.YAMLError as error:
+        raise InputError(f"not valid YAML: {error}") from None
+    for number, document in enumerate(documents, start=1):
+        metadata = document.get("metadata") if isinstance(document, dict) else None
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or "kind" not in document:
+            raise InputError(f"document {number} is not a Kubernetes object: it needs kind and metadata.name")
+    return documents

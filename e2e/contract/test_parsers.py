@@ -1,5 +1,6 @@
 """The table of options and the arguments that slmfleet writes, against the real parsers of several vLLM releases."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -118,3 +119,32 @@ def test_an_option_of_other_releases_only_is_refused_or_short_for_another(parser
     refused = parser.refusals([[name] for name in others])
     assert [name for name in others if name not in refused and not flags.starting_with(name)] == []
     assert all(check_extra_args([name], flags, {})[0] for name in others)
+
+
+ODD = ["1", "-1", "0.5", "x", "a=b", "{}", "[1]", "3", "", "None", "true", "4k", "2.5K", "two words", "-x", "-tp", "-"]
+"""Values of every type, and what only looks like one."""
+
+
+def test_random_arguments_that_are_no_problem_are_taken(parser: Parser, flags: Flags, release: str) -> None:
+    rng = random.Random(release)
+    argvs = [[*_random_words(rng, flags), *_random_words(rng, flags)] for _ in range(1000)]
+    fine = [
+        argv for argv in argvs if check_extra_args(argv, flags, {"--config": "", "--help": "", "-h": ""}) == ([], [])
+    ]
+    assert fine
+    assert parser.refusals(fine) == {}
+
+
+def _random_words(rng: random.Random, flags: Flags) -> list[str]:
+    flag = rng.choice([flag for flag in flags if flag.name not in BY_PLATFORM])
+    word = rng.choice([*flag.spellings, *flag.negations])
+    known = [str(value) for value in flags.values(flag.name) or ()]
+    value = rng.choice(known if known and rng.random() < 0.5 else ODD)
+    match rng.choice(["short", "key", "underscores", "plain", "plain", "plain"]):
+        case "short":
+            word = word[: -rng.randint(1, 4)]
+        case "key" if flag.type not in {"json-object", "json-or-str"}:  # only vLLM knows the keys of its configurations
+            word += ".key"
+        case "underscores" if word.startswith("--"):
+            word = f"--{word[2:].replace('-', '_')}"
+    return rng.choice([[word], [f"{word}={value}"], [word, value]])

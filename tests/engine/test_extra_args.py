@@ -108,8 +108,9 @@ VALUES = [
     (["--kv-transfer-config", "nixl"], '[1]: "nixl" is not a JSON object: give --kv-transfer-config one'),
     (["--compilation-config", "3"], '[1]: "3" is not a JSON object: give --compilation-config one'),
     (["--default-mm-loras", "{"], '[1]: "{" is not JSON: give --default-mm-loras one'),
-    (["--lora-modules", "a=b", "c"], '[2]: "c" is not name=path or a JSON object: give --lora-modules one'),
-    (["--max-num-seqs.x", "3"], '[0]: "--max-num-seqs.x" has a key, and the option has none: write --max-num-seqs and its value'),
+    (["--lora-modules", "a=b", "c"], '[2]: "c" is not name=path or a JSON object with name and path: give --lora-modules one'),
+    (["--max-num-seqs.x", "3"], '[0]: "--max-num-seqs.x" has a key, and the option has none: write --max-num-seqs without it'),
+    (["--enforce-eager.x=1"], '[0]: "--enforce-eager.x" has a key, and the option has none: write --enforce-eager without it'),
     (["-cc.mode"], '[0]: "-cc.mode" needs a value: add it as the next item'),
     (["-O3", "2"], '[1]: "2" belongs to no option: remove it, or put the option that it is for before it'),
 ]  # fmt: skip
@@ -122,6 +123,7 @@ def test_a_value_that_is_missing_or_wrong(words: list[str], said: str) -> None:
 
 CHOICES = [
     ("--dtype", "bf16", "did you mean bfloat16? It takes auto, bfloat16, float, float16, float32, half"),
+    ("--kv-offloading-backend", "None", "use lmcache, native"),
     ("--max-lora-rank", "7", "use 1, 8, 16, 32, 64, 128, 256, 320, 512"),
     ("--scheduling-policy", "lifo", "use fcfs, priority"),
     ("--load-format", "s3", "use auto, hf, dummy, fastsafetensors, instanttensor, ipc_cache, mistral, modelexpress, npcache, pt and 5 more"),

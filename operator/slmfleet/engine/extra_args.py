@@ -33,7 +33,7 @@ KINDS: Final[Mapping[str, str]] = {
     "json-or-str": "a JSON object or plain text",
     "human-int": "a whole number, such as 4096 or 4K",
     "human-int-or-auto": "a whole number, such as 4096 or 4K, or auto",
-    "lora-module": "name=path or a JSON object",
+    "lora-module": "name=path or a JSON object with name and path",
 }
 WITH_KEYS: Final = frozenset({"json", "json-object", "json-or-str"})
 """Types whose options can be given key by key: --x.key=value."""
@@ -82,6 +82,11 @@ class _Item:
     following: list[tuple[int, str]]
 
     @property
+    def written(self) -> str:
+        """The option with its key, if it has one."""
+        return self.word.partition("=")[0]
+
+    @property
     def attached(self) -> str | None:
         """The value in the same word."""
         name, equals, value = self.word.partition("=")
@@ -120,6 +125,9 @@ def _findings(words: Sequence[str], flags: Flags, reserved: Mapping[str, str]) -
             yield _Finding(item.at, operators, "is not allowed", reserved[operators], always=True)
         elif flag is None:
             yield _unknown(item, flags)
+        elif "." in item.written and flag.type not in WITH_KEYS:
+            reason, fix = "has a key, and the option has none", f"write {option_name(item.word)} without it"
+            yield _Finding(item.at, _quoted(item.written), reason, fix)
         elif flag.kind != "value":
             yield from _switch(item, flag)
         else:
@@ -189,17 +197,13 @@ def _switch(item: _Item, flag: Flag) -> Iterator[_Finding]:
 
 
 def _valued(item: _Item, flag: Flag, flags: Flags, *, open_list: bool) -> Iterator[_Finding]:
-    written = item.word.partition("=")[0]
-    name, dotted = option_name(item.word), "." in written
-    if dotted and flag.type not in WITH_KEYS:
-        yield _Finding(item.at, _quoted(written), "has a key, and the option has none", f"write {name} and its value")
-        return
+    name, dotted = option_name(item.word), "." in item.written
     if item.attached is not None:
         taken = [(item.at, item.attached)]
     else:
         taken = item.following if flag.nargs == "+" and not dotted else item.following[:1]
     if not taken and flag.nargs != "?":
-        yield _Finding(item.at, _quoted(written), "needs a value", "add it as the next item")
+        yield _Finding(item.at, _quoted(item.written), "needs a value", "add it as the next item")
     for at, value in taken:
         if not (dotted or (name.startswith(LEVEL) and value in LEVELS)):
             yield from _value(at, value, flag, flags, open_list=open_list)
@@ -214,7 +218,8 @@ def _value(at: int, value: str, flag: Flag, flags: Flags, *, open_list: bool) ->
         yield _Finding(at, _quoted(value), f"is not {KINDS[flag.type]}", f"give {flag.name} one")
         return
     known = flags.values(flag.name)
-    if known is None or converted in known or converted is None or open_list:
+    nothing = converted is None and not flag.choices
+    if known is None or converted in known or nothing or open_list:
         return
     names = [str(one) for one in known if one is not None]
     close = get_close_matches(value, names, n=1)

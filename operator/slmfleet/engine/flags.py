@@ -114,7 +114,10 @@ class Flags:
         Those that the parser has no choices for are what vLLM brings along: plug-ins in an image can add to them.
         """
         flag = self.find(name)
-        return None if flag is None else flag.choices or self._values.get(flag.name)
+        if flag is None or flag.choices is None:
+            return None if flag is None else self._values.get(flag.name)
+        # vLLM lists "None" where there may be no value, and argparse then misses it: it compares what was converted.
+        return tuple(choice for choice in flag.choices if not (flag.optional and choice == "None"))
 
     def starting_with(self, name: str) -> tuple[str, ...]:
         """The spellings that a word abbreviates, as argparse lets it."""

@@ -74,10 +74,13 @@ def snake_case(value: str) -> str:
 
 
 def lora_module(value: str) -> str | dict[str, Any]:
-    """name=path, or a JSON object."""
+    """name=path, or a JSON object with at least both."""
     if not value or ("=" in value and "," not in value):
         return value
-    return json_object(value)
+    loaded = json_object(value)
+    if not loaded.keys() >= {"name", "path"}:
+        raise ArgumentTypeError(f"Invalid fields: {value}")
+    return loaded
 
 
 BY_NAME: Final[dict[str, Converter]] = {

@@ -44,13 +44,14 @@ def flags(release: str) -> Flags:
 
 BY_PLATFORM = {"--mm-processor-device"}
 """Options whose choices the table leaves out."""
-COUNTS = {"0.14.1": 204, "0.17.1": 222, "0.20.2": 239, "0.24.0": 266, "0.28.0": 284, "0.32.0": 316}
+COUNTS = {"0.14.1": 262, "0.17.1": 286, "0.20.2": 306, "0.24.0": 337, "0.28.0": 362, "0.32.0": 405}
+"""Names, one opposite for each switch that has any, and --help."""
 
 
 def test_the_table_has_every_option_of_the_real_parser_and_no_other(parser: Parser, flags: Flags, release: str) -> None:
     real = {flag.name: flag for flag in map(flag_of, parser.options)}
     ours = {flag.name: flag for flag in flags}
-    assert len(real) == COUNTS[release]
+    assert sum(2 if flag.negations else 1 for flag in real.values()) + 1 == COUNTS[release]
     assert ours.keys() == real.keys()
     assert {name: flag for name, flag in ours.items() if flag != _claimed(real[name], flag)} == {}
 

@@ -196,10 +196,19 @@ def test_gpus_are_those_of_all_desired_replicas() -> None:
 
 
 def test_what_a_newer_operator_wrote_into_the_status_does_not_stop_an_older_one() -> None:
-    newer = {"engine": {"version": "0.32.0", "image": "x", "later": []}, "revision": {"name": "r", "renderer": "9"}}
+    newer = {
+        "engine": {
+            "version": "0.32.0",
+            "image": "x",
+            "later": [],
+            "adjusted": [{"field": "f", "flag": "--f", "why": "w", "later": 1}],
+        },
+        "revision": {"name": "r", "renderer": "9"},
+    }
     children = applied(slm(), **counts(1, 1)).children
     p = decide(Observed(slm(replicas="three") | {"status": newer}, children=children))
-    assert p.status["engine"] == {"version": "0.32.0", "image": "x"}
+    adjusted = [{"field": "f", "flag": "--f", "why": "w"}]
+    assert p.status["engine"] == {"version": "0.32.0", "image": "x", "adjusted": adjusted}
 
 
 def test_a_refusal_of_any_length_fits_into_the_condition() -> None:

@@ -166,3 +166,17 @@ def test_a_release_newer_than_the_table_is_the_newest_one(version: str) -> None:
         return resolution_of(SLMDeploymentSpec.model_validate(spec))[1].argv
 
     assert argv(version) == argv(RELEASES[-1])
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("0.33.0", ""),
+        ("0.33.0rc1", "vLLM 0.33.0rc1 is not among the known releases: it gets the flags of 0.33.0"),
+        ("0.20.9", "vLLM 0.20.9 is not among the known releases: it gets the flags of 0.20.2"),
+        ("0.99.0", "vLLM 0.99.0 is not among the known releases: it gets the flags of 0.33.0, the newest one"),
+    ],
+)
+def test_whose_flags_an_unknown_release_gets_is_told(version: str, told: str) -> None:
+    spec = {"model": {"uri": "hf://a/b"}, "engine": {"version": version}, "accelerator": {"class": "nvidia-l4"}}
+    assert resolution_of(SLMDeploymentSpec.model_validate(spec))[1].unknown == told

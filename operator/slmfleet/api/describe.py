@@ -18,12 +18,13 @@ def description(path: str) -> str:
         fields = {field.alias or key: field for key, field in model.model_fields.items()}
         if name not in fields:
             return ""
-        text, model = fields[name].description or "", _model_in(fields[name].annotation)
+        text, model = fields[name].description or "", model_in(fields[name].annotation)
     return text
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def model_in(annotation: object) -> type[BaseModel] | None:
+    """The model that an annotation holds, alone, optional or in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    inner = (model_in(argument) for argument in getattr(annotation, "__args__", ()))
     return next((found for found in inner if found is not None), None)

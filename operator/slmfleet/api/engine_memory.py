@@ -24,7 +24,9 @@ class KVOffload(ApiModel):
         json_schema_extra=cel(_SIZE),
     )
     backend: Literal["Native", "LMCache"] | None = Field(
-        None, description="What moves the blocks. Default Native, vLLM's own; LMCache needs an image that has it."
+        None,
+        description="What moves the blocks. Default Native, vLLM's own; LMCache needs an image that has it, as "
+        "upstream's for CUDA do.",
     )
 
 

@@ -4,7 +4,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from pydantic import BaseModel
+
 from slmfleet.api.conditions import Condition, ConditionType, Reason
+from slmfleet.api.describe import model_in
 from slmfleet.api.status import EngineStatus, RevisionStatus, SLMDeploymentStatus
 from slmfleet.engine.resolution import Resolution
 
@@ -75,8 +78,8 @@ def accepted_status(
     running = Running(
         gpus=desired * spec.parallelism.tensor if accepted.accelerator.resource_name else 0,
         url=names.url,
-        engine=EngineStatus.model_validate(
-            {"version": spec.engine.version, "image": image, "adjusted": revision.adjusted or None}
+        engine=_carried(
+            EngineStatus, {"version": spec.engine.version, "image": image, "adjusted": revision.adjusted or None}
         ),
         revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
     )
@@ -157,8 +160,18 @@ def _carried(model: type[Part], before: Manifest | None) -> Part | None:
     """A part of the last status as this release knows it: a newer one may have written more into it."""
     if before is None:
         return None
-    known = {field.alias or name for name, field in model.model_fields.items()}
-    return model.model_validate({key: value for key, value in before.items() if key in known})
+    return model.model_validate(_known(model, before))
+
+
+def _known(model: type[BaseModel], value: Manifest) -> Manifest:
+    """The fields of a value that the model has, and those of the models in it."""
+    return {
+        key: [_known(inner, item) for item in value[key]]
+        if (inner := model_in(field.annotation)) is not None and isinstance(value[key], list)
+        else value[key]
+        for name, field in model.model_fields.items()
+        if (key := field.alias or name) in value
+    }
 
 
 def _conditions(slm: Manifest, statements: Statements, now: datetime) -> list[Condition]:

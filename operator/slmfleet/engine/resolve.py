@@ -78,7 +78,7 @@ def _only(kind: type[Kind], items: Iterable[Item]) -> tuple[Kind, ...]:
 
 
 def _unknown(r: Request) -> str:
-    if r.flags.known:
+    if r.flags.complete:
         return ""
-    newest = r.flags.release
-    return f"vLLM {r.engine.version} is newer than {newest}, the newest known release, whose flags are assumed"
+    known, newest = r.flags.release, "" if r.flags.known else ", the newest one"
+    return f"vLLM {r.engine.version} is not among the known releases: it gets the flags of {known}{newest}"

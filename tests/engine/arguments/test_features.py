@@ -63,6 +63,12 @@ def test_speculation_is_json_with_what_was_said(speculative: dict[str, Any], exp
     assert config(resolved(speculative=speculative)) == expected
 
 
+def test_a_method_that_needs_a_package_of_its_own_is_passed_on_with_a_doubt() -> None:
+    found = resolved(speculative={"method": "suffix", "tokens": 3})
+    assert config(found) == {"method": "suffix", "num_speculative_tokens": 3}
+    assert "arctic-inference" in found.doubts[0].text
+
+
 def test_a_method_that_no_release_knows_is_refused() -> None:
     (text,) = refused(resolved(speculative={"method": "eagel", "tokens": 3}))
     assert text.startswith("spec.engine.speculative.method: eagel is not known to vLLM 0.32.0: did you mean eagle")

@@ -44,6 +44,14 @@ def test_a_quantization_that_the_release_does_not_know_is_refused(version: str, 
     assert told in text
 
 
+def test_an_image_of_the_users_own_may_know_more_than_the_release() -> None:
+    found = resolved(image="mine:1", quantization="awk")
+    assert words(found, "quantization") == ["--quantization", "awk"]
+    assert found.doubts[0].text.endswith("but perhaps to spec.engine.image; if not: did you mean awq?")
+    # What the parser itself lists is refused by any image.
+    assert refused(resolved(image="mine:1", kvCacheDtype="fp7"))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "last", "first_without"),
     [
@@ -70,7 +78,9 @@ def test_what_left_for_a_plugin_needs_an_image_that_has_it(
 
 @pytest.mark.parametrize("value", ["gguf", "bitsandbytes"])
 def test_what_has_no_kernels_for_cpus_is_refused_there(value: str) -> None:
-    assert "has no kernels for CPUs" in refused(resolved("0.23.0", on="cpu", quantization=value))[0]
+    for version in ("0.23.0", "0.33.0"):
+        (text,) = refused(resolved(version, on="cpu", image="mine:1", quantization=value))
+        assert "has no kernels for CPUs" in text
 
 
 def test_a_gguf_of_the_hub_is_refused_before_vllm_could_load_one() -> None:

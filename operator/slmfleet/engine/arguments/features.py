@@ -62,6 +62,8 @@ def _speculative(r: Request, wanted: Speculative) -> Iterator[Item]:
         yield Problem(f"{field}.tensor", str(wanted.tensor), reason, "use one of them, or leave it out")
     if wanted.model is not None:
         yield from local_claim_only(r, wanted.model, f"{field}.model")
+    if wanted.method == "suffix":
+        yield Doubt(f"{field}.method", "suffix works only where the image has the package arctic-inference")
     if wanted.method is None and r.version < facts.DRAFT_MODEL_SINCE:
         text = f"vLLM {r.engine.version} takes EAGLE heads and the like, a plain draft model from 0.15.0 on"
         yield Doubt(f"{field}.model", text)

@@ -13,16 +13,23 @@ ENGINE = "spec.engine"
 def option(
     r: Request, flag: str, *values: object, field: str, origin: Origin = Origin.USER, why: str = ""
 ) -> Iterator[Item]:
-    """A flag and its values; a Problem where the release lacks the flag or would refuse a value."""
-    if r.flags.find(flag) is None:
+    """A flag and its values; a Problem where the release lacks the flag or would refuse a value.
+
+    Values that only a registry of vLLM's lists may be known to a plug-in in the user's own image.
+    """
+    found = r.flags.find(flag)
+    if found is None:
         yield lacking(r, flag, field, " ".join(map(str, values)))
         return
     words = [str(value) for value in values]
     known = words_of(r.flags, flag)
     for word in words:
         if known is not None and word not in known:
-            yield unknown_value(r, field, word, known, releases_with(flag, word))
-            return
+            problem = unknown_value(r, field, word, known, releases_with(flag, word))
+            if r.engine.image is None or found.choices is not None:
+                yield problem
+                return
+            yield Doubt(field, f"{word} {problem.reason}, but perhaps to spec.engine.image; if not: {problem.fix}")
         if known is None and _listed_elsewhere(flag) and not releases_with(flag, word):
             yield Doubt(field, f"{word} is no value of {flag} that is known, but vLLM {r.engine.version} takes any")
     yield Argument((flag, *words), field, origin, why)

@@ -46,10 +46,10 @@ def _gguf(r: Request, gguf: GGUF) -> Iterator[Item]:
     if gguf.quant is not None and r.version < facts.GGUF_FROM_HUB_SINCE:
         reason = f"cannot be had from the hub by vLLM {r.engine.version}: 0.12.0 was the first to load owner/name:quant"
         yield Problem(f"{field}.quant", gguf.quant, reason, "keep the file in a claim and name it with gguf.file")
-    if _left(r, "gguf"):
-        yield from _without_plugin(r, "gguf", field)
-    elif r.platform == "cpu":
+    if r.platform == "cpu":
         yield _gpu_only(field, "gguf")
+    elif _left(r, "gguf"):
+        yield from _without_plugin(r, "gguf", field)
 
 
 def _tokenizer(r: Request) -> Iterator[Item]:
@@ -98,12 +98,13 @@ def _gpu_only(field: str, value: str) -> Problem:
 
 def _quantization(r: Request, quantization: str) -> Iterator[Item]:
     field, flag = f"{ENGINE}.quantization", "--quantization"
+    if r.platform == "cpu" and quantization in facts.GPU_ONLY_QUANTIZATIONS:
+        yield _gpu_only(field, quantization)
+        return
     if _left(r, quantization):
         yield from _plugged(r, quantization, field, flag)
         return
     yield from option(r, flag, quantization, field=field)
-    if r.platform == "cpu" and quantization in facts.GPU_ONLY_QUANTIZATIONS:
-        yield _gpu_only(field, quantization)
     if r.platform == "rocm" and quantization not in (known := list(facts.rocm_quantizations(r.version))):
         reason = f"is not among what vLLM {r.engine.version} loads on ROCm"
         yield Problem(field, quantization, reason, f"use one of {', '.join(known)}")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +38,14 @@ class Implementation:
     python: Path
     model: Path
     environment: dict[str, str]
+    launcher: Path | None = None
+    """What runs the module instead of `-m`."""
 
     def command(self, *options: str) -> list[str]:
         """The argv with the model and `options`."""
         module = "vllm.entrypoints.openai.api_server"
-        return [str(self.python), "-m", module, "--model", str(self.model), *options]
+        run = "-m" if self.launcher is None else str(self.launcher)
+        return [str(self.python), run, module, "--model", str(self.model), *options]
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run until it ends by itself."""
@@ -102,6 +105,8 @@ class Answer:
     status: int
     kind: str
     body: bytes
+    connection: str = ""
+    """The header of that name."""
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - any JSON; tests say what they expect
@@ -128,9 +133,12 @@ class Running:
         """GET."""
         return self._call("GET", path, None)
 
-    def post(self, path: str, body: object, *, seconds: float = 60.0) -> Answer:
+    def post(
+        self, path: str, body: object, *, seconds: float = 60.0, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """POST JSON, or bytes as they are; raises TimeoutError after `seconds` without an answer."""
-        return self._call("POST", path, body if isinstance(body, bytes) else json.dumps(body).encode(), seconds)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self._call("POST", path, content, seconds, headers)
 
     @contextmanager
     def streaming(self, path: str, body: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
@@ -145,12 +153,20 @@ class Running:
         finally:
             connection.close()
 
-    def _call(self, method: str, path: str, body: bytes | None, seconds: float = 60.0) -> Answer:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        seconds: float = 60.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, {"Content-Type": "application/json", **(headers or {})})
             response = connection.getresponse()
-            return Answer(response.status, response.headers.get("Content-Type", ""), response.read())
+            kind, told = response.headers.get("Content-Type", ""), response.headers.get("Connection", "")
+            return Answer(response.status, kind, response.read(), told)
         finally:
             connection.close()
 

@@ -20,6 +20,21 @@ class Endpoint:
         """The body of a GET that answers 200."""
         return self._request("GET", path).read().decode()
 
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """Status and JSON of any answer; the text where it is no JSON. Headers have underscores for dashes."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_SECONDS)
+        fields = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), fields)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, text
+
     def models(self) -> list[str]:
         """The names that clients may ask for."""
         return [model["id"] for model in json.loads(self.get("/v1/models"))["data"]]

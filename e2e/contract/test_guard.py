@@ -1,0 +1,91 @@
+"""The guard inside each server, loaded as in a pod, while it drains."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.settings import REPOSITORY
+from e2e.contract import servers
+from e2e.contract.servers import Implementation, Running
+
+SOURCE = REPOSITORY / "operator" / "slmfleet" / "guard"
+ROUTES = json.loads((REPOSITORY / "tests" / "guard" / "routes.json").read_text())
+TOKEN = "0123456789abcdef" * 4
+LONG = {"model": "tiny", "prompt": [1], "max_tokens": 1500, "ignore_eos": True}
+SHORT = {"model": "tiny", "prompt": "hello", "max_tokens": 2}
+
+# The routes of a server with everything switched on that adds some.
+ROUTES_SCRIPT = """
+import os, typing
+os.environ |= {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+import vllm.tasks
+from vllm.entrypoints.launchers.app import build_app
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+literals = [v for v in vars(vllm.tasks).values() if typing.get_origin(v) is typing.Literal]
+tasks = tuple({task for literal in literals for task in typing.get_args(literal)})
+words = ["--model", "/x", "--enable-lora", "--enable-tokenizer-info-endpoint"]
+app = build_app(make_arg_parser(FlexibleArgumentParser()).parse_args(words), tasks)
+print(*sorted({route.path for route in app.routes}), sep="\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    implementation: Implementation, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, Path, Path]]:
+    """A server with the guard, the guard's folder and its state."""
+    root = tmp_path_factory.mktemp("guard")
+    folder, state = root / "slmfleet_guard", root / "state"
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    state.mkdir()
+    (folder / "config.json").write_text(json.dumps({"maxBody": 2**20, "extraRoutes": [], "state": str(state)}))
+    (folder / "token").write_text(TOKEN)
+    launched = replace(implementation, launcher=folder / "launch.py")
+    options = (*servers.OPTIONS, "--middleware", "slmfleet_guard.Guard")
+    with servers.started(launched, root / "server.log", options) as running:
+        yield running, folder, state
+
+
+def test_closed_routes_open_with_the_token(guarded: tuple[Running, Path, Path]) -> None:
+    server = guarded[0]
+    assert server.post("/tokenize", SHORT).status == 403
+    assert server.post("/tokenize", SHORT, headers={"X-Slmfleet-Token": TOKEN}).status == 200
+    assert server.post("/v1/completions", SHORT).status == 200
+
+
+def test_a_large_body_gets_its_answer_through(guarded: tuple[Running, Path, Path]) -> None:
+    answer = guarded[0].post("/v1/completions", SHORT | {"prompt": "x" * 2**23})
+    assert (answer.status, answer.json["error"]["type"]) == (413, "RequestTooLargeError")
+
+
+def test_a_drain_closes_connections_and_ends_when_nobody_is_left(guarded: tuple[Running, Path, Path]) -> None:
+    server, folder, state = guarded
+    with server.streaming("/v1/completions", LONG) as stream:
+        argv = [sys.executable, "-I", str(folder / "drain.py"), str(state), "1", "1", "60"]
+        with subprocess.Popen(argv) as hook:
+            while not (state / "drain").exists():
+                assert hook.poll() is None
+            # The guard looks every 0.1 s.
+            answers = [server.post("/v1/completions", SHORT).connection for _ in range(20)]
+            assert answers[-1] == "close"
+            assert stream.headers["Connection"] is None
+            assert stream.read().decode().endswith("data: [DONE]\n\n")
+            assert hook.wait(timeout=30) == 0
+    (state / "drain").unlink()
+
+
+@pytest.mark.vllm
+def test_the_table_of_routes_has_all_of_the_real_one(tmp_path: Path) -> None:
+    real = servers.vllm(tmp_path)
+    argv = [str(real.python), "-c", ROUTES_SCRIPT]
+    done = subprocess.run(argv, env=real.environment, capture_output=True, text=True, check=True, timeout=120)
+    paths = {line for line in done.stdout.splitlines() if line.startswith("/")}
+    assert len(paths) > 40
+    assert paths <= {row["path"] for row in ROUTES["routes"]}

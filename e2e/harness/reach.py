@@ -1,13 +1,17 @@
 """Addresses of Services and pods for this machine."""
 
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from .cluster import Cluster
 from .openai import Endpoint
+from .waiting import eventually
 
+PROXY_SECONDS = 15.0
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
 
 
@@ -16,13 +20,17 @@ def reach(cluster: Cluster, namespace: str, target: str, port: int) -> Iterator[
     """`target` is service/NAME or pod/NAME.
 
     On the local cluster the target's own address, so that requests take the way that they take inside the cluster; on
-    another one `kubectl port-forward`, which goes to one pod.
+    another one `kubectl port-forward`, which goes to one pod. A Service must have a ready pod: the proxy of the node
+    learns of it a moment after the status does.
     """
     if cluster.local:
         kind, _, name = target.partition("/")
         found = cluster.api.find(kind, namespace, name)
         assert found is not None, f"there is no {target}"
-        yield Endpoint(found["spec"]["clusterIP"] if kind == "service" else found["status"]["podIP"], port)
+        host = found["spec"]["clusterIP"] if kind == "service" else found["status"]["podIP"]
+        if kind == "service":
+            eventually(partial(_listens, host, port), within=PROXY_SECONDS, what=f"{target} accepts connections")
+        yield Endpoint(host, port)
         return
     argv = cluster.commands.argv("kubectl", "-n", namespace, "port-forward", target, f":{port}")
     with subprocess.Popen(argv, env=cluster.commands.environment(), stdout=subprocess.PIPE, text=True) as process:
@@ -34,3 +42,11 @@ def reach(cluster: Cluster, namespace: str, target: str, port: int) -> Iterator[
             yield Endpoint("127.0.0.1", int(match[1]))
         finally:
             process.terminate()
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

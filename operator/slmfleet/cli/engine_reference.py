@@ -77,7 +77,7 @@ def engine_page(header: str) -> str:
 
 def _ranges(field: str, value: object, on: str) -> str:
     """What becomes of a field from release to release, neighbours with the same outcome together."""
-    versions = [".".join(map(str, version.release)) for version in FlagTable.load().releases]
+    versions = [str(version) for version in FlagTable.load().releases]
     outcomes = [(version, _outcome(field, resolution(version, field, value, on))) for version in versions]
     told = []
     for outcome, group in groupby(outcomes, key=lambda pair: pair[1]):

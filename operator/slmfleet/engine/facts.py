@@ -7,27 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from .flags import Span
 from .version import EngineVersion
 
 
 def _release(text: str) -> EngineVersion:
     return EngineVersion.parse(text)
-
-
-@dataclass(frozen=True)
-class Span:
-    """Releases that know a word, both included; until None: the newest still does."""
-
-    since: str = "0.11.0"
-    until: str | None = None
-
-    def holds(self, version: EngineVersion) -> bool:
-        """Whether a release, or a candidate of one, lies in it."""
-        after = _release(self.since).release <= version.release
-        return after and (self.until is None or version.release <= _release(self.until).release)
-
-    def __str__(self) -> str:
-        return f"since {self.since}" if self.until is None else f"{self.since} to {self.until}"
 
 
 @dataclass(frozen=True)

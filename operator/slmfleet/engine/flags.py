@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, Literal
 
-from .version import EngineVersion
+from .version import OLDEST, EngineVersion
 
 Kind = Literal["value", "bool", "bool-pair"]
 """Takes a value; stands alone; stands alone and has an opposite, --no-x."""
@@ -136,10 +136,15 @@ class Flags:
 
 @dataclass(frozen=True)
 class Span:
-    """Releases that have an option, both included; `until` is None where the newest still has it."""
+    """Releases that have something, both included; `until` is None where the newest still has it."""
 
-    since: str
-    until: str | None
+    since: str = str(OLDEST)
+    until: str | None = None
+
+    def holds(self, version: EngineVersion) -> bool:
+        """Whether a release, or a candidate or post release of one, lies in it."""
+        after = EngineVersion.parse(self.since).release <= version.release
+        return after and (self.until is None or version.release <= EngineVersion.parse(self.until).release)
 
     def __str__(self) -> str:
         if self.since == self.until:

@@ -28,6 +28,10 @@ class EngineVersion:
             return cls((int(major), int(minor), int(patch)), -1, int(candidate))
         return cls((int(major), int(minor), int(patch)), 1 if post else 0, int(post or 0))
 
+    def __str__(self) -> str:
+        stage = {-1: f"rc{self.number}", 0: "", 1: f".post{self.number}"}[self.stage]
+        return ".".join(map(str, self.release)) + stage
+
     def __lt__(self, other: "EngineVersion") -> bool:
         return (self.release, self.stage, self.number) < (other.release, other.stage, other.number)
 

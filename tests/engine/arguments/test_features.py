@@ -77,9 +77,9 @@ def test_a_method_that_no_release_knows_is_refused() -> None:
 @pytest.mark.parametrize(
     ("version", "method", "told"),
     [
-        ("0.14.1", "draft_model", "(since 0.15.0)"),
-        ("0.17.1", "ngram_gpu", "(since 0.18.0)"),
-        ("0.33.0", "medusa", "(0.11.0 to 0.32.0)"),
+        ("0.14.1", "draft_model", "(0.15.0 and later have it)"),
+        ("0.17.1", "ngram_gpu", "(0.18.0 and later have it)"),
+        ("0.33.0", "medusa", "(0.11.0 to 0.32.0 have it)"),
     ],
 )
 def test_an_engine_that_cannot_guess_that_way_answers_without_guessing(version: str, method: str, told: str) -> None:

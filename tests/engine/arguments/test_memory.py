@@ -45,9 +45,9 @@ def test_one_gpu_needs_no_tensor_parallelism() -> None:
 @pytest.mark.parametrize(
     ("version", "dtype", "told"),
     [
-        ("0.19.1", "nvfp4", "(0.20.0 and newer know it)"),
+        ("0.19.1", "nvfp4", "(0.20.0 and later know it)"),
         ("0.32.0", "fp7", "did you mean fp8?"),
-        ("0.11.0", "fp8_ds_mla", "(0.11.1 and newer know it)"),
+        ("0.11.0", "fp8_ds_mla", "(0.11.1 and later know it)"),
     ],
 )
 def test_a_kv_cache_format_of_another_release_is_refused(version: str, dtype: str, told: str) -> None:
@@ -95,7 +95,7 @@ class TestKVOffload:
     @pytest.mark.parametrize(
         ("version", "told"),
         [
-            ("0.11.0", "(0.11.1 and newer have it), and --swap-space does nothing on the V1 engine of vLLM 0.11.0"),
+            ("0.11.0", "(0.11.1 and later have it), and --swap-space does nothing on the V1 engine of vLLM 0.11.0"),
             ("0.11.1", None),
             ("0.17.1", None),
             ("0.18.0", None),
@@ -144,7 +144,7 @@ class TestKVOffload:
 def test_prefetching_is_reading_over_the_bus_before_it_was_there() -> None:
     found = resolved("0.16.0", cpuOffload={"size": "8Gi", "backend": "Prefetch", "groupSize": 8})
     assert words(found, "cpuOffload") == ["--cpu-offload-gb", "8"]
-    assert "(0.17.0 and newer have it)" in adjusted(found)["cpuOffload.backend"]
+    assert "(0.17.0 and later have it)" in adjusted(found)["cpuOffload.backend"]
 
 
 def test_before_the_backend_could_be_chosen_there_was_uva_alone() -> None:

@@ -35,5 +35,5 @@ def test_an_engine_without_optimization_levels_runs_as_it_does() -> None:
     found = resolved("0.11.2", optimizationLevel=3)
     assert words(found, "optimizationLevel") == []
     assert adjusted(found)["optimizationLevel"].endswith(
-        "vLLM 0.11.2 has no --optimization-level (0.12.0 and newer have it)"
+        "vLLM 0.11.2 has no --optimization-level (0.12.0 and later have it)"
     )

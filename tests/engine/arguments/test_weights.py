@@ -35,7 +35,7 @@ def test_without_fields_the_engine_decides() -> None:
     [
         ("0.32.0", "awk", "did you mean awq?"),
         ("0.32.0", "hqq", "know it"),
-        ("0.19.0", "humming", "0.20.0 and newer know it"),
+        ("0.19.0", "humming", "0.20.0 and later know it"),
     ],
 )
 def test_a_quantization_that_the_release_does_not_know_is_refused(version: str, quantization: str, told: str) -> None:

@@ -47,10 +47,10 @@ def _speculative(r: Request, wanted: Speculative) -> Iterator[Item]:
     span = facts.SPECULATIVE_METHODS.get(wanted.method or "")
     if wanted.method is not None and span is None:
         known = [name for name, each in facts.SPECULATIVE_METHODS.items() if each.holds(r.version)]
-        yield unknown_value(r, f"{field}.method", wanted.method, known, "")
+        yield unknown_value(r, f"{field}.method", wanted.method, known, None)
         return
     if span is not None and not span.holds(r.version):
-        why = f"left out: {wanted.method} is not among the methods of vLLM {r.engine.version} ({span})"
+        why = f"left out: {wanted.method} is not among the methods of vLLM {r.engine.version} ({span} have it)"
         yield Adjustment(f"{field}.method", flag, why)
         return
     if any((found := r.flags.find(a)) and found.name == flag for a in r.engine.extra_args or ()):

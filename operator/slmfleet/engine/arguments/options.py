@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache, lru_cache
+from typing import Final
 
-from slmfleet.engine.flags import Flags, FlagTable
+from slmfleet.engine.flags import Flags, FlagTable, Span
 from slmfleet.engine.resolution import Argument, Doubt, Item, Origin, Problem, Request
 
-ENGINE = "spec.engine"
+ENGINE: Final = "spec.engine"
+SHOWN: Final = 12
+"""Values that a message lists."""
 
 
 def option(
@@ -58,7 +61,7 @@ def lacking(r: Request, flag: str, field: str, value: str) -> Problem:
 def absent(r: Request, flag: str) -> str:
     """That the release lacks a flag, and which ones have it."""
     spans = FlagTable.load().spans(flag)
-    told = " and ".join(f"{span.since} to {span.until}" if span.until else f"{span.since} and newer" for span in spans)
+    told = " and ".join(map(str, spans))
     return f"vLLM {r.engine.version} has no {flag}" + (f" ({told} have it)" if told else "")
 
 
@@ -75,27 +78,26 @@ def _listed_elsewhere(flag: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def releases_with(flag: str, value: str) -> str:
-    """The releases that name a value of a flag, in words; empty where none does."""
+def releases_with(flag: str, value: str) -> Span | None:
+    """The releases that name a value of a flag."""
     table = FlagTable.load()
     known = [words_of(table.for_version(version), flag) for version in table.releases]
     naming = [at for at, words in enumerate(known) if words is not None and value in words]
     if not naming:
-        return ""
-    first, last = (".".join(map(str, table.releases[at].release)) for at in (naming[0], naming[-1]))
+        return None
     # A release that takes any value takes this one as well.
     still = all(words is None for words in known[naming[-1] + 1 :])
-    return f"{first} and newer" if still else f"{first} to {last}"
+    return Span(str(table.releases[naming[0]]), None if still else str(table.releases[naming[-1]]))
 
 
-def unknown_value(r: Request, field: str, value: str, known: list[str], spans: str) -> Problem:
-    """The release does not know a word; `spans` says which releases do."""
+def unknown_value(r: Request, field: str, value: str, known: list[str], elsewhere: Span | None) -> Problem:
+    """The release does not know a word; `elsewhere` are the releases that do."""
     close = get_close_matches(value, known, n=1)
-    few = ", ".join(known) if len(known) <= 12 else ""
-    fix = f"did you mean {close[0]}?" if close else f"use one of {few}" if few else "see the release's documentation"
-    if spans:
-        reason = f"is not known to vLLM {r.engine.version} ({spans} know it)"
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    fix = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known[:SHOWN])}{more}"
+    if elsewhere is not None:
+        reason = f"is not known to vLLM {r.engine.version} ({elsewhere} know it)"
         fix = f"change spec.engine.version, or {fix}"
     else:
         reason = f"is not known to vLLM {r.engine.version}"
-    return Problem(field, value, reason, fix, removed=bool(spans))
+    return Problem(field, value, reason, fix, removed=elsewhere is not None)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from slmfleet.api.engine_weights import GGUF
 from slmfleet.engine import facts
 from slmfleet.engine.argv import local_claim, model_argument
+from slmfleet.engine.flags import Span
 from slmfleet.engine.resolution import Argument, Doubt, Item, Problem, Remark, Request, Variable
 
 from .options import ENGINE, option, switch
@@ -73,7 +74,7 @@ def local_claim_only(r: Request, uri: str, field: str) -> Iterator[Item]:
 def _left(r: Request, word: str) -> bool:
     """Whether something has left vLLM for a plug-in."""
     plugin = facts.PLUGINS.get(word)
-    return plugin is not None and not facts.Span(until=plugin.last_in_vllm).holds(r.version)
+    return plugin is not None and not Span(until=plugin.last_in_vllm).holds(r.version)
 
 
 def _plugged(r: Request, word: str, field: str, flag: str = "--load-format") -> Iterator[Item]:

@@ -6,7 +6,7 @@ from slmfleet.api.access import Access, Peer
 from slmfleet.api.labels import LabelSelector
 from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.argv import PORT
+from slmfleet.engine.container import PORT
 
 
 def network_policy(names: Names, access: Access, platform: Iterable[Peer]) -> Manifest | None:

@@ -9,7 +9,7 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.durations import start_seconds
 from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC, Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.argv import COMMAND, MODULE, PORT
+from slmfleet.engine.container import COMMAND, MODULE, PORT
 from slmfleet.engine.guard import launch
 from slmfleet.engine.resolution import Resolution
 

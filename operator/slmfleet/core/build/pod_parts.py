@@ -10,7 +10,7 @@ from slmfleet.api.quantities import GIB, in_bytes
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
-from slmfleet.engine.argv import PVC_MOUNT, local_claim
+from slmfleet.engine.container import PVC_MOUNT, local_claim
 from slmfleet.engine.resolution import HostMemory, MountedFile, Resolution, Variable
 
 CACHE: Final = "/cache"

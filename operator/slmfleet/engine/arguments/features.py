@@ -6,7 +6,7 @@ from typing import Final
 
 from slmfleet.api.engine_features import LoRA, Speculative
 from slmfleet.engine import facts
-from slmfleet.engine.argv import model_argument
+from slmfleet.engine.container import model_argument
 from slmfleet.engine.resolution import Adjustment, Argument, Doubt, Item, Problem, Remark, Request, Variable
 
 from .options import ENGINE, option, switch, unknown_value

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from slmfleet.engine.argv import PORT
+from slmfleet.engine.container import PORT
 from slmfleet.engine.guard import MIDDLEWARE
 from slmfleet.engine.resolution import Adjustment, Argument, Doubt, Item, MountedFile, Origin, Request, Variable
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from slmfleet.api.engine_weights import GGUF
 from slmfleet.engine import facts
-from slmfleet.engine.argv import local_claim, model_argument
+from slmfleet.engine.container import local_claim, model_argument
 from slmfleet.engine.flags import Span
 from slmfleet.engine.resolution import Argument, Doubt, Item, Problem, Remark, Request, Variable
 

@@ -1,6 +1,6 @@
 import pytest
 
-from slmfleet.engine.argv import local_claim, model_argument
+from slmfleet.engine.container import local_claim, model_argument
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command of the vLLM server, and where it finds things inside its container."""
+"""The container of the vLLM server: its command, its port, and where it finds things."""
 
 from typing import Final
 

@@ -42,6 +42,10 @@ generate: venv ## Write what is derived: CRDs, the chart's copy, reference pages
 flags: venv ## Read every vLLM release's options again: downloads 1 GB and the engine environment, 10 to 20 minutes
 	@$(BIN)/python -m tools.flags
 
+.PHONY: metrics
+metrics: venv ## Read every vLLM release's metrics again: downloads as flags does, 10 to 15 minutes
+	@$(BIN)/python -m tools.metrics
+
 .PHONY: format
 format: venv ## Format the code
 	$(BIN)/ruff format .

@@ -6,30 +6,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.contract.servers import Running
+from slmfleet.engine.metrics import ADAPTERS, SIGNALS, MetricTable
+from slmfleet.engine.version import EngineVersion
 
-ENGINE = {"model_name", "engine"}
-RELIED_ON: dict[str, tuple[str, set[str]]] = {
-    # family -> type and labels
-    "vllm:num_requests_running": ("gauge", ENGINE),
-    "vllm:num_requests_waiting": ("gauge", ENGINE),
-    "vllm:num_requests_waiting_by_reason": ("gauge", ENGINE | {"reason"}),
-    "vllm:kv_cache_usage_perc": ("gauge", ENGINE),
-    "vllm:engine_sleep_state": ("gauge", ENGINE | {"sleep_state"}),
-    "vllm:num_preemptions": ("counter", ENGINE),
-    "vllm:prefix_cache_queries": ("counter", ENGINE),
-    "vllm:prefix_cache_hits": ("counter", ENGINE),
-    "vllm:prompt_tokens": ("counter", ENGINE),
-    "vllm:generation_tokens": ("counter", ENGINE),
-    "vllm:request_success": ("counter", ENGINE | {"finished_reason"}),
-    "vllm:admission_rejections": ("counter", {"model_name", "reason"}),
-    "vllm:iteration_tokens_total": ("histogram", ENGINE),
-    "vllm:time_to_first_token_seconds": ("histogram", ENGINE),
-    "vllm:inter_token_latency_seconds": ("histogram", ENGINE),
-    "vllm:e2e_request_latency_seconds": ("histogram", ENGINE),
-    "vllm:request_queue_time_seconds": ("histogram", ENGINE),
-    "vllm:request_prompt_tokens": ("histogram", ENGINE),
-    "vllm:request_generation_tokens": ("histogram", ENGINE),
-}
+METRICS = MetricTable.load().for_version(EngineVersion.parse("0.32.0"))
+
 CACHE_CONFIG = {"engine", "block_size", "num_gpu_blocks", "kv_cache_size_tokens", "kv_cache_max_concurrency"}
 
 
@@ -51,9 +32,28 @@ def values(server: Running, name: str) -> dict[tuple[tuple[str, str], ...], floa
     return {tuple(sorted(sample.labels.items())): sample.value for sample in samples if sample.name == name}
 
 
-def test_what_slmfleet_relies_on_is_there_with_its_labels(server: Running) -> None:
+def test_every_signal_is_told_with_the_labels_of_the_table(server: Running) -> None:
     found = families(server)
-    assert {name: (found[name][0], set(found[name][1])) for name in RELIED_ON if name in found} == RELIED_ON
+    told = [METRICS.tells(signal) for signal in SIGNALS if signal is not ADAPTERS]  # the server has no adapters
+    expected = {metric.family: (metric.type, frozenset(metric.labels)) for metric in told if metric is not None}
+    assert len(expected) == len(SIGNALS) - 1
+    assert {name: found[name][:2] for name in expected if name in found} == expected
+
+
+@pytest.mark.vllm
+def test_the_table_has_exactly_what_a_server_writes(server_of: Callable[[str], Running]) -> None:
+    found = families(server_of("vllm"))
+    table = {metric.family: metric for metric in METRICS if not metric.hidden}
+    assert found.keys() == table.keys() - {"vllm:lora_requests_info"}
+    for name, (kind, labels, bounds) in found.items():
+        metric = table[name]
+        assert (kind, labels) == (metric.type, frozenset(metric.labels)), name
+        if metric.buckets:
+            assert bounds == (*map(str, metric.buckets), "+Inf"), name
+    for name in found:
+        for label, values_ in table[name].series.items():
+            if name != "vllm:cache_config_info":
+                assert {dict(k)[label] for k in values(server_of("vllm"), table[name].sample)} == set(values_)
 
 
 def test_cache_config_info_tells_the_capacity_and_no_model_name(server: Running) -> None:

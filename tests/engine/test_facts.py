@@ -1,7 +1,8 @@
 import pytest
 
 from slmfleet.engine import facts
-from slmfleet.engine.flags import FlagTable, Span
+from slmfleet.engine.flags import FlagTable
+from slmfleet.engine.releases import Span
 from slmfleet.engine.version import EngineVersion
 
 TABLE = FlagTable.load()

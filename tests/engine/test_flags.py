@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from slmfleet.engine.flags import Flag, FlagTable, Span
+from slmfleet.engine.flags import Flag, FlagTable
+from slmfleet.engine.releases import Span
 from slmfleet.engine.version import EngineVersion
 
 REAL = FlagTable.load()

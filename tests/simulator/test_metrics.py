@@ -21,6 +21,7 @@ HISTORY = [
     ("vllm:num_requests_waiting_by_reason", ["0.20.0"], ["0.19.0"]),
     ("vllm:engine_sleep_state", ["0.11.1"], ["0.11.0"]),
     ("vllm:admission_rejections", ["0.32.0"], ["0.31.0"]),
+    ("vllm:request_num_preemptions", ["0.30.0"], ["0.29.0"]),
     ("vllm:time_per_output_token_seconds", ["0.11.2"], ["0.12.0", "0.15.0"]),
     ("vllm:inter_token_latency_seconds", ["0.11.0", "0.33.0"], []),
     ("vllm:gpu_cache_usage_perc", [], ["0.11.0", "0.12.0"]),

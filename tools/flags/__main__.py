@@ -3,14 +3,12 @@
 Each release's sources are put before the newest CPU environment's and asked for their own parser.
 """
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from e2e.cluster.console import Console
 from e2e.cluster.settings import REPOSITORY, Settings
@@ -21,8 +19,6 @@ from .reader import PLATFORMS
 from .table import Release, agreed, written
 
 TABLE: Final = REPOSITORY / "operator" / "slmfleet" / "engine" / "flags.json"
-SECONDS: Final = 300.0
-"""For one start of an interpreter that imports vLLM; about 4 are usual."""
 
 
 def read(version: str, archive: Path, engine: Engine) -> Release:
@@ -31,28 +27,12 @@ def read(version: str, archive: Path, engine: Engine) -> Release:
     with tempfile.TemporaryDirectory() as folder:
         archives.unpack(archive, Path(folder))
         try:
-            answers = [_asked(platform, Path(folder), engine) for platform in PLATFORMS]
+            answers = [engine.asked(Path(folder), "tools.flags.reader", platform) for platform in PLATFORMS]
             options = agreed([answer["options"] for answer in answers])
         except ValueError as error:
             return Release(version, archive.name, digest, problem=str(error))
     values = next(answer["values"] for answer in answers if answer["values"])
     return Release(version, archive.name, digest, options, values)
-
-
-def _asked(platform: str, sources: Path, engine: Engine) -> dict[str, Any]:
-    done = subprocess.run(
-        [engine.python, "-m", "tools.flags.reader", platform],
-        cwd=REPOSITORY,
-        env=engine.environment(sources),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise ValueError(f"{platform}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def main() -> int:

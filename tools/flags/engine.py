@@ -1,13 +1,18 @@
 """The environment in which other releases of vLLM build their parsers."""
 
+import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from e2e.cluster import environments
 from e2e.cluster.console import Console
 from e2e.cluster.settings import REPOSITORY, Settings
 
 REQUIREMENTS = REPOSITORY / "requirements"
+SECONDS: Final = 300.0
+"""For one start of an interpreter that imports vLLM; about 4 are usual."""
 
 
 @dataclass(frozen=True)
@@ -29,3 +34,19 @@ class Engine:
         """For a process that imports the vLLM in `first`; nothing of the caller's own changes a default."""
         path = ":".join(map(str, [*first, self.common, REPOSITORY]))
         return {"PYTHONPATH": path, "HOME": "/nonexistent", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+
+    def asked(self, sources: Path, module: str, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+        """What a module of ours prints in its last line, run with a release's sources. ValueError when it fails."""
+        done = subprocess.run(
+            [self.python, "-m", module, *arguments],
+            cwd=REPOSITORY,
+            env=self.environment(sources),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            said = " ".join(arguments)
+            raise ValueError(f"{said}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}".lstrip(": "))
+        return json.loads(done.stdout.splitlines()[-1])

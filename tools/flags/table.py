@@ -46,8 +46,8 @@ def agreed(platforms: Sequence[Sequence[Row]]) -> list[Row]:
     return kept
 
 
-def joined(releases: Sequence[tuple[str, Mapping[str, Row]]]) -> list[Row]:
-    """Rows with the releases that each holds for, from (release, name -> row), oldest release first."""
+def joined(releases: Sequence[tuple[str, Mapping[str, Row]]], key: str = "flag") -> list[Row]:
+    """Rows with the releases that each holds for, from (release, name -> row), oldest first; `key` holds the name."""
     rows: list[Row] = []
     for name in sorted({name for _, known in releases for name in known}):
         start: str | None = None
@@ -58,7 +58,7 @@ def joined(releases: Sequence[tuple[str, Mapping[str, Row]]]) -> list[Row]:
             start = start or version
             last = at + 1 == len(releases)
             if last or releases[at + 1][1].get(name) != row:
-                rows.append({"flag": name, "since": start} | ({} if last else {"until": version}) | row)
+                rows.append({key: name, "since": start} | ({} if last else {"until": version}) | row)
                 start = None
     return rows
 
@@ -68,9 +68,9 @@ def written(releases: Sequence[Release]) -> str:
     options = [(release.version, {row["flag"]: row for row in release.options}) for release in releases]
     values = [(release.version, _unlisted(release)) for release in releases]
     return (
-        f'{{\n"schema": {_line(SCHEMA)},\n"about": {_line(ABOUT)},\n'
-        f'"releases": [\n{_lines(map(_head, releases))}\n],\n'
-        f'"flags": [\n{_lines(joined(options))}\n],\n"values": [\n{_lines(joined(values))}\n]\n}}\n'
+        f'{{\n"schema": {line(SCHEMA)},\n"about": {line(ABOUT)},\n'
+        f'"releases": [\n{lines(map(_head, releases))}\n],\n'
+        f'"flags": [\n{lines(joined(options))}\n],\n"values": [\n{lines(joined(values))}\n]\n}}\n'
     )
 
 
@@ -86,9 +86,11 @@ def _head(release: Release) -> Row:
     return head | ({"incomplete": release.problem} if release.problem else {})
 
 
-def _lines(values: Iterable[Any]) -> str:
-    return ",\n".join(_line(value) for value in values)
+def lines(values: Iterable[Any]) -> str:
+    """The items of a JSON array, one per line."""
+    return ",\n".join(map(line, values))
 
 
-def _line(value: Any) -> str:  # noqa: ANN401
+def line(value: Any) -> str:  # noqa: ANN401 - JSON
+    """A value on one line."""
     return json.dumps(value, ensure_ascii=False)

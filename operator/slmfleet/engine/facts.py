@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .flags import Span
+from .releases import Span
 from .version import EngineVersion
 
 

@@ -12,7 +12,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, Literal
 
-from .version import OLDEST, EngineVersion
+from .releases import Releases, Span
+from .version import EngineVersion
 
 Kind = Literal["value", "bool", "bool-pair"]
 """Takes a value; stands alone; stands alone and has an opposite, --no-x."""
@@ -75,7 +76,7 @@ class Flags:
         known: bool,
         complete: bool,
         values: Mapping[str, Values],
-        spans: Callable[[str], tuple["Span", ...]],
+        spans: Callable[[str], tuple[Span, ...]],
     ) -> None:
         self.release = release
         """The release that was read."""
@@ -134,33 +135,16 @@ class Flags:
         )
 
 
-@dataclass(frozen=True)
-class Span:
-    """Releases that have something, both included; `until` is None where the newest still has it."""
-
-    since: str = str(OLDEST)
-    until: str | None = None
-
-    def holds(self, version: EngineVersion) -> bool:
-        """Whether a release, or a candidate or post release of one, lies in it."""
-        after = EngineVersion.parse(self.since).release <= version.release
-        return after and (self.until is None or version.release <= EngineVersion.parse(self.until).release)
-
-    def __str__(self) -> str:
-        if self.since == self.until:
-            return self.since
-        return f"{self.since} to {self.until}" if self.until else f"{self.since} and later"
-
-
 class FlagTable:
     """The options of all releases."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._heads: Sequence[Mapping[str, Any]] = data["releases"]
-        self._order = {head["version"]: at for at, head in enumerate(self._heads)}
-        self._flags = [(self._range(row), flag_of(row)) for row in data["flags"]]
-        self._values = [(self._range(row), row["flag"], tuple(row["values"])) for row in data["values"]]
-        self.releases = tuple(EngineVersion.parse(head["version"]) for head in self._heads)
+        self._releases = Releases(self._heads)
+        held = self._releases.held
+        self._flags = [(held(row), flag_of(row)) for row in data["flags"]]
+        self._values = [(held(row), row["flag"], tuple(row["values"])) for row in data["values"]]
+        self.releases = self._releases.versions
         """Oldest first."""
 
     @classmethod
@@ -173,45 +157,40 @@ class FlagTable:
     @property
     def oldest(self) -> str:
         """The first release of the table."""
-        return str(self._heads[0]["version"])
+        return self._releases.names[0]
 
     @property
     def newest(self) -> str:
         """The last release of the table."""
-        return str(self._heads[-1]["version"])
+        return self._releases.names[-1]
 
     def for_version(self, version: EngineVersion) -> Flags:
         """The options of a release, of its candidates and post releases; else those of the newest that is not newer."""
-        at = max((i for i, release in enumerate(self.releases) if release.release <= version.release), default=0)
+        at = self._releases.place(version)
         head, release = self._heads[at], self.releases[at]
         flags = [flag for held, flag in self._flags if at in held]
         values = {name: known for held, name, known in self._values if at in held}
-        known = self.releases[0].release <= version.release <= self.releases[-1].release
         exact = release.release == version.release and version.stage >= 0
         complete = exact and "incomplete" not in head
-        return Flags(head["version"], flags, known=known, complete=complete, values=values, spans=self.spans)
+        return Flags(
+            head["version"],
+            flags,
+            known=self._releases.covers(version),
+            complete=complete,
+            values=values,
+            spans=self.spans,
+        )
 
     def spans(self, name: str) -> tuple[Span, ...]:
         """When an option was there, by any spelling that it ever had; empty for one that never was."""
         word = option_name(name)
         held = {at for held, flag in self._flags if word in flag.spellings or word in flag.negations for at in held}
-        starts = sorted(at for at in held if at - 1 not in held)
-        ends = sorted(at for at in held if at + 1 not in held)
-        versions = [str(head["version"]) for head in self._heads]
-        return tuple(
-            Span(versions[start], None if end + 1 == len(versions) else versions[end])
-            for start, end in zip(starts, ends, strict=True)
-        )
+        return self._releases.spans(held)
 
     @property
     def names(self) -> frozenset[str]:
         """The names of all options of all releases."""
         return frozenset(flag.name for _, flag in self._flags)
-
-    def _range(self, row: Mapping[str, Any]) -> range:
-        """The places in the order of releases that a row holds for."""
-        until = row.get("until", self.newest)
-        return range(self._order[row["since"]], self._order[until] + 1)
 
 
 def option_name(word: str) -> str:

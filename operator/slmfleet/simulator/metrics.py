@@ -6,11 +6,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from slmfleet.engine.metrics import Metric
 from slmfleet.engine.version import EngineVersion
 
 from . import families
 from .config import EngineConfig
-from .families import Family
 
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 _ENGINE: Final = "0"
@@ -36,52 +36,47 @@ class EngineMetrics:
 
     def __init__(self, version: EngineVersion, config: EngineConfig, show_hidden: str | None = None) -> None:
         self.registry = CollectorRegistry()
-        self._version = version
         self._labels = {"model_name": config.served_names[0], "engine": _ENGINE}
         self._gauges: dict[str, Gauge] = {}
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
-        for family in families.FAMILIES:
-            if family.present(version, show_hidden):
-                self._register(family, config.max_model_len)
-        self._info = Gauge(
-            "vllm:cache_config_info",
-            "Information of the LLMEngine CacheConfig",
-            sorted(info := cache_config_info(version, config)),
-            registry=self.registry,
-        )
-        self._info.labels(**info).set(1)
-        self._start_at_zero()
+        for metric in families.written(version, show_hidden):
+            if metric.name == families.CACHE_CONFIG:
+                self._write_cache_config(metric, config)
+            else:
+                self._register(metric, config.max_model_len)
+                self._start_at_zero(metric)
 
-    def _register(self, family: Family, max_model_len: int) -> None:
-        name = f"vllm:{family.name}"
-        if family.kind == "gauge":
-            self._gauges[family.name] = Gauge(name, family.help, family.labels, registry=self.registry)
-        elif family.kind == "counter":
-            self._counters[family.name] = Counter(name, family.help, family.labels, registry=self.registry)
+    def _register(self, metric: Metric, max_model_len: int) -> None:
+        if metric.type == "gauge":
+            self._gauges[metric.name] = Gauge(metric.family, metric.help, metric.labels, registry=self.registry)
+        elif metric.type == "counter":
+            self._counters[metric.name] = Counter(metric.family, metric.help, metric.labels, registry=self.registry)
         else:
-            buckets = family.buckets or families.one_two_five(max_model_len)
-            self._histograms[family.name] = Histogram(
-                name, family.help, family.labels, buckets=buckets, registry=self.registry
+            buckets = families.one_two_five(max_model_len) if metric.up_to_context else metric.buckets
+            self._histograms[metric.name] = Histogram(
+                metric.family, metric.help, metric.labels, buckets=buckets, registry=self.registry
             )
 
-    def _start_at_zero(self) -> None:
+    def _start_at_zero(self, metric: Metric) -> None:
         """Every series exists from the start, as in vLLM: a rate over a new pod must not miss its first event."""
-        for name, values in (
-            ("num_requests_waiting_by_reason", {"reason": families.WAITING_REASONS}),
-            ("engine_sleep_state", {"sleep_state": families.SLEEP_STATES}),
-            ("request_success", {"finished_reason": families.FINISH_REASONS}),
-            ("admission_rejections", {"reason": families.REJECTION_REASONS}),
-        ):
-            ((label, every),) = values.items()
-            for value in every:
-                self.set(name, 1.0 if value == "awake" else 0.0, **{label: value})
-                self.count(name, 0, **{label: value})
-        kinds: tuple[Mapping[str, Gauge | Counter | Histogram], ...] = (self._gauges, self._counters, self._histograms)
-        for kind in kinds:
-            for metric in kind.values():
-                if set(_labelnames(metric)) == set(families.LABELS):
-                    metric.labels(**self._labels)
+        for label, values in metric.series.items():
+            for value in values:
+                self.set(metric.name, 1.0 if value == "awake" else 0.0, **{label: value})
+                self.count(metric.name, 0, **{label: value})
+        if not metric.series:
+            kinds: tuple[Mapping[str, Gauge | Counter | Histogram], ...] = (
+                self._gauges,
+                self._counters,
+                self._histograms,
+            )
+            for kind in kinds:
+                if metric.name in kind:
+                    kind[metric.name].labels(**self._labels)
+
+    def _write_cache_config(self, metric: Metric, config: EngineConfig) -> None:
+        info = cache_config_info(metric, config)
+        Gauge(metric.family, metric.help, metric.labels, registry=self.registry).labels(**info).set(1)
 
     def set(self, name: str, value: float, **extra: str) -> None:
         """Set a gauge."""
@@ -157,23 +152,21 @@ def _labelnames(metric: Gauge | Counter | Histogram) -> tuple[str, ...]:
     return names
 
 
-def cache_config_info(version: EngineVersion, config: EngineConfig) -> dict[str, str]:
-    """Labels of vllm:cache_config_info; it has no model_name, and from 0.24 tells the concurrency at full length."""
-    info = dict(families.CACHE_CONFIG_EVER)
-    info |= {
+def cache_config_info(metric: Metric, config: EngineConfig) -> dict[str, str]:
+    """Labels of vllm:cache_config_info: those of the release, with its defaults where the simulator has no value.
+
+    None is model_name; from 0.24 on they tell the concurrency at full length.
+    """
+    defaults = {label: values[0] for label, values in metric.series.items()}
+    ours = {
         "engine": _ENGINE,
         "block_size": str(config.block_size),
+        "effective_attention_block_size": str(config.block_size),
         "enable_prefix_caching": str(config.prefix_caching),
         "gpu_memory_utilization": str(config.gpu_memory_utilization),
+        "kv_cache_max_concurrency": str(config.max_concurrency),
+        "kv_cache_memory_bytes": str(config.kv_tokens * config.kv_bytes_per_token),
+        "kv_cache_size_tokens": str(config.kv_tokens),
         "num_gpu_blocks": str(config.num_blocks),
     }
-    if version < families.SWAP_SPACE_UNTIL:
-        info["swap_space"] = "4"
-    if version >= families.MAX_CONCURRENCY_SINCE:
-        info["kv_cache_size_tokens"] = str(config.kv_tokens)
-        info["kv_cache_max_concurrency"] = str(config.max_concurrency)
-    if version >= families.CACHE_CONFIG_RECENT_SINCE:
-        info |= families.CACHE_CONFIG_RECENT
-        info["kv_cache_memory_bytes"] = str(config.kv_tokens * config.kv_bytes_per_token)
-        info["effective_attention_block_size"] = str(config.block_size)
-    return info
+    return defaults | {label: value for label, value in ours.items() if label in metric.labels}

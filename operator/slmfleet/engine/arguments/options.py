@@ -5,7 +5,8 @@ from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Final
 
-from slmfleet.engine.flags import Flags, FlagTable, Span
+from slmfleet.engine.flags import Flags, FlagTable
+from slmfleet.engine.releases import Span
 from slmfleet.engine.resolution import Argument, Doubt, Item, Origin, Problem, Request
 
 ENGINE: Final = "spec.engine"

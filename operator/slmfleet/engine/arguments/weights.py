@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from slmfleet.api.engine_weights import GGUF
 from slmfleet.engine import facts
 from slmfleet.engine.container import local_claim, model_argument
-from slmfleet.engine.flags import Span
+from slmfleet.engine.releases import Span
 from slmfleet.engine.resolution import Argument, Doubt, Item, Problem, Remark, Request, Variable
 
 from .options import ENGINE, option, switch

@@ -1,4 +1,4 @@
-"""Rollouts under clients that keep their connections: no request is lost, whatever vLLM does at SIGTERM."""
+"""Pods end under clients that keep their connections: no request is lost, whatever vLLM does at SIGTERM."""
 
 import pytest
 
@@ -38,7 +38,7 @@ spec:
         ("0.17.1", 1),  # has no --shutdown-timeout: SIGTERM aborts what runs
     ],
 )
-def test_no_request_is_lost_in_a_rollout(chat: Namespace, version: str, rollouts: int) -> None:
+def test_no_request_is_lost_in_rollouts_and_a_scale_down(chat: Namespace, version: str, rollouts: int) -> None:
     tally = _rolled_under_load(chat, MANIFEST.replace("$version", version), rollouts)
 
     assert tally.failures == [], f"{tally}: {tally.failures[:5]}"
@@ -68,6 +68,8 @@ def _rolled_under_load(chat: Namespace, manifest: str, rollouts: int) -> Tally:
             chat.becomes("support", "Progressing", "UpToDate", within=180)
             assert not _uids(chat) & before
         chat.eventually(lambda: len(chat.objects("pod")) == 2, "the old pods are gone", within=180)
+        chat.kubectl("scale", "slm", "support", "--replicas=1")
+        chat.eventually(lambda: len(chat.objects("pod")) == 1, "the superfluous pod is gone", within=180)
     return tally
 
 

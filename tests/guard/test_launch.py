@@ -12,6 +12,8 @@ SOURCE = Path("operator/slmfleet/guard")
 MODULE = """
 import os, sys
 from slmfleet_guard import Guard
+assert sys.path[1] == os.getcwd(), sys.path
+assert not any(".." in path for path in sys.path), sys.path
 print(__name__, __spec__.name, sys.argv[1:], Guard.__module__, os.environ.get("PYTHONPATH"))
 import beside
 """
@@ -19,9 +21,9 @@ import beside
 
 def mounted(folder: Path) -> Path:
     """The folder as the kubelet mounts it: links into a folder whose name changes."""
-    real, place = folder / "..2026_01_02", folder / "slmfleet_guard"
+    real, place = folder / "..2026_01_02", folder / "guard" / "slmfleet_guard"
     shutil.copytree(SOURCE, real, ignore=shutil.ignore_patterns("__pycache__"))
-    place.mkdir()
+    place.mkdir(parents=True)
     for file in real.iterdir():
         (place / file.name).symlink_to(file)
     return place

@@ -365,11 +365,13 @@ def test_what_is_no_connection_is_left_alone(pod: Pod, kind: str) -> None:
 
 def websocket(pod: Pod, path: str, headers: list[tuple[bytes, bytes]]) -> list[Message]:
     sent: list[Message] = []
+    handshake = [{"type": "websocket.connect"}]
 
     async def receive() -> Message:
-        return {"type": "websocket.connect"}
+        return handshake.pop()
 
     async def send(message: Message) -> None:
+        assert not handshake, "the server has not been heard yet"
         sent.append(message)
 
     asyncio.run(pod.guard({"type": "websocket", "path": path, "headers": headers}, receive, send))

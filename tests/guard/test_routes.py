@@ -152,6 +152,12 @@ def test_open_routes_are_reached_with_and_without_a_root_path(path: str, root_pa
     assert reached(method, root_path + asked, root_path) == path
 
 
+def test_a_root_path_is_cut_off_before_a_slash_alone() -> None:
+    assert reached("GET", "/v1/models", "/") == "/v1/models"
+    assert reached("GET", "/v1/models", "/v1/mod") == "/v1/models"
+
+
 def test_a_closing_slash_is_left_to_the_router_which_redirects() -> None:
     assert Routes().open("GET", path_of({"path": "/v1/models/"}))
     assert reached("GET", "/v1/models/", "") is None
+    assert not Routes().open("GET", path_of({"path": "/v1/models//"}))

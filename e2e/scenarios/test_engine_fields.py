@@ -64,7 +64,7 @@ spec:
 @pytest.mark.parametrize(
     ("version", "left_out"),
     [
-        ("0.11.0", {"kvOffload", "kvCacheMemory", "optimizationLevel"}),
+        ("0.11.0", {"kvOffload", "kvCacheMemory", "kvCacheDtype", "optimizationLevel"}),
         ("0.17.1", {"kvOffload", "kvCacheMemory"}),
         ("0.33.0", {"kvOffload"}),
     ],

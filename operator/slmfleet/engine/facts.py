@@ -47,6 +47,8 @@ keeps the blocks in the engine's own process is chosen by --kv-transfer-config."
 CPU_MEMORY_SHARE_SINCE: Final = _release("0.20.0")
 """CPU builds size the KV cache by --gpu-memory-utilization and --kv-cache-memory-bytes (v1/worker/cpu_worker.py);
 before by VLLM_CPU_KVCACHE_SPACE alone."""
+CPU_CACHE_DTYPE_SINCE: Final = _release("0.15.0")
+"""Before, platforms/cpu.py refuses everything but auto."""
 CPU_FP8_CACHE_SINCE: Final = _release("0.21.0")
 """v1/attention/backends/cpu_attn.py; before, platforms/cpu.py refuses it, or falls back with a warning."""
 CPU_CACHE_DTYPES: Final = frozenset({"auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"})

@@ -68,6 +68,14 @@ def test_an_fp8_cache_on_a_gpu_without_fp8_is_remarked_upon() -> None:
     assert not resolved(on="nvidia-l4", kvCacheDtype="fp8").remarks
 
 
+def test_cpu_builds_learn_to_keep_a_cache_of_another_format() -> None:
+    old, new = (resolved(version, on="cpu", kvCacheDtype="bfloat16") for version in ("0.14.1", "0.15.0"))
+    assert words(old, "kvCacheDtype") == []
+    assert "from 0.15.0 on" in adjusted(old)["kvCacheDtype"]
+    assert words(new, "kvCacheDtype") == ["--kv-cache-dtype", "bfloat16"]
+    assert words(resolved("0.11.0", on="cpu", kvCacheDtype="auto"), "kvCacheDtype") == ["--kv-cache-dtype", "auto"]
+
+
 def test_cpu_builds_learn_to_keep_an_fp8_cache() -> None:
     old, new = (resolved(version, on="cpu", kvCacheDtype="fp8") for version in ("0.20.2", "0.21.0"))
     assert words(old, "kvCacheDtype") == []
@@ -173,4 +181,5 @@ def test_the_kv_cache_of_a_cpu_build_is_sized_by_a_variable_and_later_by_the_fla
     size = resolved(version, on="cpu", model={"uri": "image:///m"}, kvCacheMemory="2560Mi")
     assert words(size, "kvCacheMemory") == (["--kv-cache-memory-bytes", "2684354560"] if by_flag else [])
     assert env(size).get("VLLM_CPU_KVCACHE_SPACE") == (None if by_flag else "2")
-    assert size.host_memory == (HostMemory(2560 * 1024**2, "spec.engine.kvCacheMemory"),)
+    taken = 2560 * 1024**2 if by_flag else 2 * GIB
+    assert size.host_memory == (HostMemory(taken, "spec.engine.kvCacheMemory"),)

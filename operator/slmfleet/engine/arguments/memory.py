@@ -44,11 +44,8 @@ def memory(r: Request) -> Iterator[Item]:
 
 
 def _share(r: Request) -> Iterator[Item]:
-    percent, field, flag = (
-        r.engine.gpu_memory_utilization_percent,
-        f"{ENGINE}.gpuMemoryUtilizationPercent",
-        "--gpu-memory-utilization",
-    )
+    percent, flag = r.engine.gpu_memory_utilization_percent, "--gpu-memory-utilization"
+    field = f"{ENGINE}.gpuMemoryUtilizationPercent"
     if percent is None:
         return
     if r.platform == "cpu" and r.version < facts.CPU_MEMORY_SHARE_SINCE:
@@ -62,22 +59,24 @@ def _kv_cache(r: Request) -> Iterator[Item]:
     wanted, field = r.engine.kv_cache_memory, f"{ENGINE}.kvCacheMemory"
     if wanted is None:
         return
-    if r.platform == "cpu":
-        yield HostMemory(size(wanted) * r.gpus, field)
     if r.platform == "cpu" and r.version < facts.CPU_MEMORY_SHARE_SINCE:
         whole = max(1, size(wanted) // GIB)
+        yield HostMemory(whole * GIB * r.gpus, field)
         why = f"CPU builds of vLLM {r.engine.version} size the KV cache by this variable, in whole GiB"
         yield Variable(CPU_SPACE, field, why, str(whole))
         yield Adjustment(field, "--kv-cache-memory-bytes", f"{CPU_SPACE}={whole} instead: {why}")
         return
+    if r.platform == "cpu":
+        yield HostMemory(size(wanted) * r.gpus, field)
     yield from option(r, "--kv-cache-memory-bytes", size(wanted), field=field)
 
 
 def _kv_cache_dtype(r: Request, dtype: str) -> Iterator[Item]:
     field, flag = f"{ENGINE}.kvCacheDtype", "--kv-cache-dtype"
     eight_bit = dtype.startswith("fp8")
-    if r.platform == "cpu" and eight_bit and r.version < facts.CPU_FP8_CACHE_SINCE:
-        why = f"left out: CPU builds of vLLM keep an FP8 KV cache from 0.21.0 on (this is {r.engine.version})"
+    since = facts.CPU_FP8_CACHE_SINCE if eight_bit else facts.CPU_CACHE_DTYPE_SINCE
+    if r.platform == "cpu" and dtype != "auto" and r.version < since:
+        why = f"left out: CPU builds of vLLM keep such a KV cache from {since} on (this is {r.engine.version})"
         yield Adjustment(field, flag, why)
         return
     if r.platform == "cpu" and dtype not in facts.CPU_CACHE_DTYPES:

@@ -6,7 +6,7 @@ GPU build has compiled is not needed to build its parser and is replaced by empt
 
 import json
 import sys
-from argparse import Action, ArgumentParser, BooleanOptionalAction
+from argparse import SUPPRESS, Action, ArgumentParser, BooleanOptionalAction
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -168,7 +168,7 @@ def _default(value: Any) -> Row:  # noqa: ANN401
     """The default where JSON can say it: not the objects that vLLM makes of its configuration classes."""
     value = sorted(value) if isinstance(value, set) else value
     try:
-        return {} if value is None else {"default": json.loads(json.dumps(value))}
+        return {} if value is None or value == SUPPRESS else {"default": json.loads(json.dumps(value))}
     except TypeError:
         return {}
 

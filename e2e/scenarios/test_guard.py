@@ -40,7 +40,8 @@ spec:
     version: 0.32.0
     image: $engine
     maxModelLen: 1024
-    extraArgs: [--enforce-eager, --enable-lora]
+    enforceEager: true
+    lora: {maxRank: 16}
   accelerator:
     class: cpu
   drain:

@@ -1,0 +1,1 @@
+"""The autoscaler's decisions against those of others, on public traces and a simulated fleet."""

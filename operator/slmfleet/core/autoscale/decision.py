@@ -32,6 +32,8 @@ class Situation:
     """Seconds from a new replica's creation to its first answer, from the cold-start ledger."""
     rolling_out: bool
     """Pods are being replaced: nothing is taken away."""
+    wake: int = 0
+    """Requests that wait for a fleet without replicas; whoever only says "wake up" counts as one."""
 
 
 @dataclass(frozen=True, slots=True)

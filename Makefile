@@ -46,6 +46,10 @@ flags: venv ## Read every vLLM release's options again: downloads 1 GB and the e
 metrics: venv ## Read every vLLM release's metrics again: downloads as flags does, 10 to 15 minutes
 	@$(BIN)/python -m tools.metrics
 
+.PHONY: failures
+failures: venv ## Start the real vLLM in every way that fails, and keep its logs for the tests: 40 minutes
+	@$(BIN)/python -m tools.failures
+
 .PHONY: format
 format: venv ## Format the code
 	$(BIN)/ruff format .

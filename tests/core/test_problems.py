@@ -80,7 +80,7 @@ QUOTA = 'pods "support-x" is forbidden: exceeded quota: gpus'
             pod(container=terminated(0)),
             {},
             "CrashLoop",
-            "pod support-1: the engine ended by itself (vLLM exits 0 when its engine process dies) (exit code 0)",
+            "pod support-1: the engine ended by itself (vLLM exits 0 when its engine process dies while it serves) (exit code 0)",
             "Failed",
         ),
         (

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from slmfleet.api.conditions import Reason
-from slmfleet.engine.causes import explain_exit, find_cause
+from slmfleet.engine.causes.exits import explain_exit
+from slmfleet.engine.causes.find import find_cause
 from slmfleet.engine.redact import redact
 
 from .pods import PodFacts

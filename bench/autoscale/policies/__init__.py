@@ -1,0 +1,1 @@
+"""The autoscalers that the comparison runs, each as its source describes it, with its published defaults."""

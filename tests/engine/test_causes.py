@@ -9,6 +9,7 @@ import pytest
 from slmfleet.api import crds
 from slmfleet.engine.causes.exits import explain_exit
 from slmfleet.engine.causes.find import MAX_MESSAGE, RANKED, find_cause
+from tools.failures.cases import CASES
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -129,6 +130,41 @@ LOGS = Path(__file__).parent / "logs"
             "leave out spec.engine.kv",
         ),
         ("tokenizer", "Couldn't instantiate the backend tokenizer from one of:", "the model has no tokenizer"),
+        (
+            "speculative-vocabulary",
+            "Target and draft model should have the same vocabulary size. Target model vocab_size=261. Draft model "
+            "vocab_size=300.",
+            "choose a draft model of the same family",
+        ),
+        (
+            "no-weights",
+            "Cannot find any model weights with `/models/tiny`",
+            "the folder has a config.json and no weights",
+        ),
+        (
+            "weights-cut",
+            "safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, file not fully",
+            "a file of the weights is incomplete",
+        ),
+        (
+            "weights-lfs",
+            "safetensors_rust.SafetensorError: Error while deserializing header: header too large",
+            "a file of the weights is incomplete",
+        ),
+        ("weights-shape", "start (0) + length (512) exceeds dimension size (256)", "the weights have another shape"),
+        (
+            "weights-vocabulary",
+            "assert loaded_weight.shape[output_dim] == self.org_vocab_size",
+            "the weights have another shape",
+        ),
+        ("lora-rank", "LoRA rank 16 is greater than max_lora_rank 8", "raise spec.engine.lora.maxRank"),
+        (
+            "lora-missing",
+            "Loading lora a failed: No adapter found for /models/tiny/adapter",
+            "there is no adapter_config.json at the path",
+        ),
+        ("killed", "Failed core proc(s): {'EngineCore': -9}", "a process of the engine was killed"),
+        ("lora-bias", "vLLM does not support LoRA bias (lora_bias).", "vLLM cannot serve an adapter of this kind"),
         ("config-json", "It looks like the config file at '{resolved_config_file}' is not a valid", "config.json is"),
     ],
 )
@@ -139,10 +175,23 @@ def test_the_cause_is_found_in_a_real_log(log: str, begins: str, hint: str) -> N
     assert cause.hint.startswith(hint)
 
 
+IN_ORDER = ("engine-died", "stopped")
+
+
+@pytest.mark.parametrize("log", IN_ORDER)
+def test_a_server_that_ends_in_order_names_no_cause(log: str) -> None:
+    assert find_cause((LOGS / f"{log}.log").read_text()) is None
+
+
 def test_every_log_has_its_row() -> None:
     assert {path.stem for path in LOGS.glob("*.log")} == {
-        row[0] for row in _rows(test_the_cause_is_found_in_a_real_log)
+        *IN_ORDER,
+        *(row[0] for row in _rows(test_the_cause_is_found_in_a_real_log)),
     }
+
+
+def test_every_log_is_of_a_case() -> None:
+    assert {path.stem for path in LOGS.glob("*.log")} == {case.name for case in CASES}
 
 
 def _rows(test: Any) -> list[tuple[str, ...]]:
@@ -255,6 +304,13 @@ def _rows(test: Any) -> list[tuple[str, ...]]:
             "The NVIDIA driver on your system is too old (found version 12020).",
             "the image does not fit the node",
         ),
+        # torch 2.13, torch/_inductor/exc.py
+        (
+            "torch._inductor.exc.InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: "
+            "(None, 'g++')",
+            "No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')",
+            "the image has no compiler: set spec.engine.enforceEager",
+        ),
         # triton/runtime/build.py
         (
             "RuntimeError: Failed to find C compiler. Please specify via CC environment variable or set "
@@ -283,6 +339,12 @@ def _rows(test: Any) -> list[tuple[str, ...]]:
             "initializing the engine.",
             "No available memory for the cache blocks",
             "the weights fill the accelerator",
+        ),
+        # 0.33.0 vllm/v1/executor/multiproc_executor.py
+        (
+            "Worker proc VllmWorker-0 died unexpectedly (exit code: -9), shutting down executor.",
+            "Worker proc VllmWorker-0 died unexpectedly (exit code: -9)",
+            "a process of the engine was killed",
         ),
         # torch 2.9, c10/cuda/CUDACachingAllocator.cpp
         (
@@ -316,48 +378,11 @@ def _rows(test: Any) -> list[tuple[str, ...]]:
             "Following weights were not initialized from checkpoint: {'model.layers.0",
             "the weights do not belong to the config.json",
         ),
-        # 0.33.0 vllm/config/speculative.py
-        (
-            "  Value error, Target and draft model should have the same vocabulary size. Target model vocab_size=151936. "
-            "Draft model vocab_size=32000. Using models with different tokenizers can cause out-of-bounds errors.",
-            "Target and draft model should have the same vocabulary size. Target model vocab_size=151936. Draft model "
-            "vocab_size=32000.",
-            "choose a draft model of the same family",
-        ),
         # 0.11.0 and 0.33.0 vllm/lora/peft_helper.py
-        (
-            "ValueError: LoRA rank 16 is greater than max_lora_rank 8.",
-            "LoRA rank 16 is greater than max_lora_rank 8",
-            "raise spec.engine.lora.maxRank",
-        ),
         (
             "ValueError: vLLM does not yet support DoRA.",
             "vLLM does not yet support DoRA.",
             "vLLM cannot serve an adapter of this kind",
-        ),
-        # 0.11.0 vllm/lora/worker_manager.py, 0.33.0 vllm/exceptions.py
-        (
-            "ValueError: Loading lora a failed: No adapter found for /adapters/a",
-            "Loading lora a failed: No adapter found for /adapters/a",
-            "there is no adapter_config.json at the path",
-        ),
-        # 0.11.0 and 0.33.0 vllm/model_executor/model_loader/default_loader.py
-        (
-            "RuntimeError: Cannot find any model weights with `/models/tiny`",
-            "Cannot find any model weights with `/models/tiny`",
-            "the folder has a config.json and no weights",
-        ),
-        # safetensors/src/tensor.rs
-        (
-            "safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, file not fully covered",
-            "Error while deserializing header: incomplete metadata, file not fully covered",
-            "a file of the weights is incomplete",
-        ),
-        # 0.11.0 and 0.32.0 vllm/v1/engine/utils.py
-        (
-            "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_0': -9}",
-            "Failed core proc(s): {'EngineCore_0': -9}",
-            "the engine process was killed",
         ),
         # huggingface_hub/errors.py and utils/_http.py
         (

@@ -160,13 +160,10 @@ CASES: Final = (
     Case("lora-rank", ADAPTER, spoil=adapter(r=16)),
     Case("lora-missing", ADAPTER),
     Case("lora-bias", ADAPTER, spoil=adapter(lora_bias=True)),
-    Case("lora-weights", ADAPTER, spoil=adapter()),
     Case("sleep-mode", ("--enable-sleep-mode",)),
     Case("kv-offload", ("--kv-offloading-size", "1", "--kv-offloading-backend", "native")),
     Case("service-links", environment={"VLLM_PORT": "tcp://10.96.12.3:80"}),
-    Case("compiler", environment={"PATH": "/nonexistent"}),
     Case("killed", at="Starting to load model", kill=Kill("EngineCore", Signals.SIGKILL)),
-    Case("terminated", at="Starting to load model", kill=Kill("APIServer", Signals.SIGTERM), code=130),
     Case("engine-died", ("--enforce-eager",), at=STARTED, kill=Kill("EngineCore", Signals.SIGKILL), code=0),
     Case("stopped", ("--enforce-eager",), at=STARTED, kill=Kill("APIServer", Signals.SIGTERM), code=0),
 )

@@ -3,10 +3,11 @@
 Those of vLLM itself are the same in all releases from 0.11.0 to 0.33.0, as read from their sources
 (entrypoints/launcher.py and openai/api_server.py, from 0.29.0 on in entrypoints/launchers), and as `make failures` sees
 them of 0.32: 2 is argparse's, 1 is any error of the start, and 0 is a server that ends in order, as it does when it is
-told to stop and when its engine process dies under it. SIGTERM during the start raises KeyboardInterrupt (130); where
-no handler is set yet it is fatal (143), except to the first process of a container, which then runs into SIGKILL (137).
-What changed is what SIGTERM does to running requests: up to 0.17.1 they are cut off, since 0.18.0 they have
---shutdown-timeout. Codes above 128 are 128 and the number of a signal.
+told to stop and when its engine process dies under it. SIGTERM is fatal before the server sets its handler (143),
+except to the first process of a container. During the start it raises KeyboardInterrupt (130), which 0.32 loses more
+often than not: it starts all the same, or runs into SIGKILL (137). What changed is what SIGTERM does to running
+requests: up to 0.17.1 they are cut off, since 0.18.0 they have --shutdown-timeout. Codes above 128 are 128 and the
+number of a signal.
 """
 
 from typing import Final

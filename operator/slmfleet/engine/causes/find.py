@@ -25,8 +25,11 @@ RANKED: Final[tuple[Row, ...]] = (*options.ROWS, *memory.ROWS, *hardware.ROWS, *
 _PREFIX = re.compile(
     r"^(?:\([^()\n]{1,40} pid=\d+\) ?)?(?:[A-Z]{4,8} \d\d-\d\d \d\d:\d\d:\d\d \[[^\]\n]{1,80}\] ?)?", re.MULTILINE
 )
+# The last word of a traceback, unless it points to another one.
 _ERROR_LINE = re.compile(
-    r"(?:^|\s)((?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): (?![^\n]*See root cause above)[^\n]+)", re.MULTILINE
+    r"(?:^|\s)((?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): "
+    r"(?![^\n]*See (?:root cause|stack trace) \(?above)[^\n]+)",
+    re.MULTILINE,
 )
 # A pydantic error tells its cause on the lines after it: the field, where it is one's, and what is wrong.
 _PYDANTIC = re.compile(

@@ -37,8 +37,8 @@ ROWS: Final[tuple[Row, ...]] = rows(
         "accelerator",
     ),
     (
-        r"Failed core proc\(s\): \{[^\n}]*: -9[,}]",
-        "the engine process was killed, most often by the kernel for want of memory: raise "
+        r"Failed core proc\(s\): \{[^\n}]*: -9[,}]|Worker proc \S+ died unexpectedly \(exit code: -9\)",
+        "a process of the engine was killed, most often by the kernel for want of memory: raise "
         "spec.pod.resources.limits.memory",
     ),
 )

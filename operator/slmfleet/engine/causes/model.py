@@ -97,6 +97,12 @@ ROWS: Final[tuple[Row, ...]] = rows(
         "the model has no tokenizer: name one in spec.engine.tokenizer",
     ),
     (
+        r"start \(\d+\) \+ length \(\d+\) exceeds dimension size \(\d+\)"
+        r"|assert (?:loaded_weight|param_data|param)\.(?:shape|size)\b[^\n]+",
+        "the weights have another shape than the config.json beside them says: check spec.model.uri and "
+        "spec.model.revision",
+    ),
+    (
         r"Following weights were not initialized from checkpoint: [^\n]+",
         "the weights do not belong to the config.json beside them, or to this quantization: check spec.model.uri and "
         "spec.engine.quantization",

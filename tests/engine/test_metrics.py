@@ -81,7 +81,12 @@ def test_what_is_known_of_renames_and_additions(name: str, hidden: tuple[Span, .
     assert REAL.spans(name, hidden=False) == shown
 
 
-LATER = {"num_requests_waiting_by_reason": "0.20.0", "engine_sleep_state": "0.11.1", "admission_rejections": "0.32.0"}
+LATER = {
+    "num_requests_waiting_by_reason": "0.20.0",
+    "engine_sleep_state": "0.11.1",
+    "admission_rejections": "0.32.0",
+    "prompt_tokens_cached": "0.16.0",
+}
 
 
 @pytest.mark.parametrize("version", REAL.releases, ids=lambda v: ".".join(map(str, v.release)))

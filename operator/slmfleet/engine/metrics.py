@@ -72,6 +72,9 @@ PREFIX_HITS: Final = Signal(
     ("prefix_cache_hits", "gpu_prefix_cache_hits"), "prompt tokens that were found in the prefix cache"
 )
 PROMPT_TOKENS: Final = Signal(("prompt_tokens",), "prompt tokens, prefix cache hits included")
+CACHED_PROMPT_TOKENS: Final = Signal(
+    ("prompt_tokens_cached",), "those of them that were not computed: found in the prefix cache, or transferred"
+)
 GENERATED_TOKENS: Final = Signal(("generation_tokens",), "generated tokens")
 ITERATION_TOKENS: Final = Signal(
     ("iteration_tokens_total",), "tokens per engine step; requests that run while it stands still mean a hung engine"
@@ -84,6 +87,9 @@ QUEUE_TIME: Final = Signal(
     ("request_queue_time_seconds",), "seconds in the queue; of finished requests only, so it lags behind load"
 )
 END_TO_END: Final = Signal(("e2e_request_latency_seconds",), "seconds from arrival to the end; of finished requests")
+FINISHED_TOKENS: Final = Signal(
+    ("request_generation_tokens",), "generated tokens per request, told when it ends; the count is the ended requests"
+)
 SUCCESSES: Final = Signal(("request_success",), "finished requests by the reason for which they ended")
 REJECTIONS: Final = Signal(("admission_rejections",), "requests refused with 503 by a limit of the queue, by limit")
 SLEEP_STATE: Final = Signal(
@@ -104,12 +110,14 @@ SIGNALS: Final = (
     PREFIX_QUERIES,
     PREFIX_HITS,
     PROMPT_TOKENS,
+    CACHED_PROMPT_TOKENS,
     GENERATED_TOKENS,
     ITERATION_TOKENS,
     TIME_TO_FIRST_TOKEN,
     INTER_TOKEN_LATENCY,
     QUEUE_TIME,
     END_TO_END,
+    FINISHED_TOKENS,
     SUCCESSES,
     REJECTIONS,
     SLEEP_STATE,

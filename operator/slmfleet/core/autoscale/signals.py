@@ -46,7 +46,7 @@ class Signals:
     """The fullest pod's share, 0 to 1."""
     max_waiting: float
     """The longest queue of one pod."""
-    # Amounts since the look before, summed over the pods that reported at both.
+    # Amounts since the look before, summed over the pods that are `measured`.
     first_tokens: float
     """Requests whose prefill ended."""
     late_first_tokens: float
@@ -66,3 +66,7 @@ class Signals:
     """All gaps between two tokens of a request."""
     preemptions: float
     gateway: Gateway | None = None
+    measured: int | None = None
+    """Those of the reporting pods whose amounts are known: not one that is seen for the first time. None: all."""
+    hung: int = 0
+    """Those of the reporting pods whose engine stands still while requests run: they serve nothing."""

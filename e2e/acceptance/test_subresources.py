@@ -40,6 +40,16 @@ def test_scale_is_bounded_like_the_field(kubectl: Kubectl, stored: Store) -> Non
     assert replicas(kubectl, name) == 1
 
 
+def test_scale_is_refused_while_scaling_decides(kubectl: Kubectl, stored: Store) -> None:
+    """What an HPA meets, too: it writes the same subresource."""
+    name = stored(merged(SLM, {"spec": {"scaling": {"maxReplicas": 4}}}))
+    answer = kubectl("scale", name, "--replicas=3")
+    assert not answer.ok
+    assert "spec.scaling decides the replicas: remove it, or the HPA/KEDA that writes them" in answer.err
+    assert replicas(kubectl, name) == 1
+    assert kubectl("scale", name, "--replicas=1").ok
+
+
 def test_the_status_is_written_apart_from_the_spec(kubectl: Kubectl, stored: Store) -> None:
     name = stored(SLM | {"status": {"phase": "Ready"}})
     patch = yaml.safe_dump({"spec": {"replicas": 7}, "status": {"selector": "a=b", "replicas": 2}})
@@ -52,7 +62,14 @@ def test_the_status_is_written_apart_from_the_spec(kubectl: Kubectl, stored: Sto
 def test_get_shows_what_a_fleet_is_doing(kubectl: Kubectl, stored: Store) -> None:
     condition: dict[str, Any] = {"type": "Ready", "status": "False", "reason": "Unschedulable", "message": "m"}
     condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
-    status = {"ready": "1/2", "gpus": 2, "phase": "Degraded", "url": "http://x", "conditions": [condition]}
+    status = {
+        "ready": "1/2",
+        "desiredReplicas": 2,
+        "gpus": 2,
+        "phase": "Degraded",
+        "url": "http://x",
+        "conditions": [condition],
+    }
     name = stored(merged(SLM, {"spec": {"replicas": 2}}))
     patch = yaml.safe_dump({"status": status})
     assert kubectl("patch", name, "--subresource=status", "--type=merge", "--patch", patch).ok

@@ -61,7 +61,7 @@ def test_a_manifest_comes_back_in_camel_case_without_nulls() -> None:
         ("model.cache.accessMode", "ReadOnlyMany", "'ReadWriteOnce' or 'ReadWriteMany'"),
         ("pod.nodeSelector", {"no spaces": "x"}, "String should match pattern"),
         ("engine.quantisation", "awq", "Extra inputs are not permitted"),
-        ("scaling", {"minReplicas": 1}, "Extra inputs are not permitted"),
+        ("autoscaling", {"minReplicas": 1}, "Extra inputs are not permitted"),
     ],
 )
 def test_a_wrong_type_or_an_unknown_field_is_an_error(path: str, value: Any, told: str) -> None:

@@ -86,5 +86,7 @@ Quantity = Annotated[
 ]
 # Go's duration syntax without fractions: 90s, 5m, 1h30m.
 Duration = Annotated[str, Field(min_length=2, max_length=20, pattern=r"^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$")]
+# The same with milliseconds, in one unit: 500ms, 2s.
+Latency = Annotated[str, Field(min_length=2, max_length=10, pattern=r"^[0-9]{1,7}(ms|s)$")]
 # A word of vLLM's own, such as a quantization or a parser: which ones exist depends on the release.
 EngineWord = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

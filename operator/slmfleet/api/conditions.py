@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     ENGINE_COMPATIBLE = "EngineCompatible"
     AVAILABLE = "Available"
     PROGRESSING = "Progressing"
+    SCALING_ACTIVE = "ScalingActive"
     READY = "Ready"
 
 
@@ -59,6 +60,11 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     PAUSED = "Paused"
     NOT_ACCEPTED = "NotAccepted"
+    # ScalingActive
+    AT_MAXIMUM = "AtMaximum"
+    QUOTA = "Quota"
+    NO_SIGNALS = "NoSignals"
+    SHADOW = "Shadow"
     # Ready
     READY = "Ready"
 

@@ -132,7 +132,7 @@ SLM_DEPLOYMENT: Final = Definition(
     columns=(
         Column("Model", ".spec.model.uri", "string", "Where the weights come from."),
         Column("Ready", ".status.ready", "string", "Ready and desired replicas."),
-        Column("Desired", ".spec.replicas", "integer", "Replicas that the spec asks for."),
+        Column("Desired", ".status.desiredReplicas", "integer", "Replicas that there should be."),
         Column("GPUs", ".status.gpus", "integer", "GPUs that the desired replicas take."),
         Column("Phase", ".status.phase", "string", "The state in one word; the conditions say why."),
         _AGE,

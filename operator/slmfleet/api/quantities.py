@@ -11,7 +11,7 @@ _SCALE: Final = {
     **{letter: Decimal(1000) ** n for n, letter in enumerate("kMGTPE", start=1)},
     **{f"{letter}i": Decimal(1024) ** n for n, letter in enumerate("KMGTPE", start=1)},
 }
-_UNITS: Final = {"h": 3600, "m": 60, "s": 1}
+_UNITS: Final = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 MIB: Final = 1024**2
 GIB: Final = 1024**3
 
@@ -37,4 +37,9 @@ def in_bytes(amount: int) -> str:
 
 def seconds(duration: str) -> int:
     """Seconds of '300s', '5m' or '1h30m'; the API has checked the form."""
-    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([hms])", duration))
+    return int(fine_seconds(duration))
+
+
+def fine_seconds(duration: str) -> float:
+    """Seconds of '500ms', too."""
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)(ms|[hms])", duration))

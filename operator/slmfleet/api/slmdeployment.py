@@ -11,6 +11,7 @@ from .guard import Guard
 from .model import ModelSource
 from .pod import PodOverlay
 from .quantities import seconds
+from .scaling import Scaling
 
 KIND: Final = "SLMDeployment"
 PLURAL: Final = "slmdeployments"
@@ -100,7 +101,15 @@ class SLMDeploymentSpec(ApiModel):
                     s.engine.gguf is None or (s.engine.gguf.quant is not None) == s.model.uri.startswith("hf://")
                 ),
                 field=".engine.gguf",
-            )
+            ),
+            # The HPA and KEDA write through /scale, where this holds too.
+            rule(
+                "!has(oldSelf.scaling) || !has(self.scaling) || oldSelf.scaling.mode == 'Shadow' || "
+                "self.scaling.mode == 'Shadow' || self.replicas == oldSelf.replicas",
+                "spec.scaling decides the replicas: remove it, or the HPA/KEDA that writes them",
+                field=".replicas",
+                forbidden=True,
+            ),
         )
     )
 
@@ -112,8 +121,10 @@ class SLMDeploymentSpec(ApiModel):
         1,
         ge=0,
         le=1000,
-        description="Number of replicas; each takes parallelism.tensor GPUs. kubectl scale and an HPA write it.",
+        description="Number of replicas; each takes parallelism.tensor GPUs. kubectl scale and an HPA write it. "
+        "Without effect while scaling is Active.",
     )
+    scaling: Scaling | None = Field(None, description="How many replicas the operator may run, and what for.")
     rollout: Rollout = Field(Rollout(), description="How a changed pod template replaces the running pods.")
     drain: Drain = Field(Drain(), description="How a pod ends.")
     guard: Guard = Field(Guard(), description="What clients may ask of the engine.")
@@ -122,3 +133,8 @@ class SLMDeploymentSpec(ApiModel):
     paused: bool = Field(
         False, description="While true the operator changes nothing of this deployment and only reports its status."
     )
+
+    @property
+    def scales(self) -> bool:
+        """Whether scaling decides the replicas."""
+        return self.scaling is not None and self.scaling.mode == "Active"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from .base import ApiModel
 from .conditions import Condition
+from .scaling import ScalingStatus
 
 Phase = Literal[
     "Pending", "Starting", "Ready", "Updating", "Scaling", "Degraded", "Failed", "ScaledToZero", "Invalid", "Paused"
@@ -43,6 +44,7 @@ class SLMDeploymentStatus(ApiModel):
     observed_generation: int = Field(0, description="The metadata.generation that this status was computed from.")
     phase: Phase = Field("Pending", description="The state in one word; the conditions say why.")
     ready: str = Field("0/0", max_length=16, description="Ready and desired replicas, such as 1/2.")
+    desired_replicas: int = Field(0, description="Replicas that there should be.")
     replicas: int = Field(0, description="Pods that exist; what /scale reports.")
     ready_replicas: int = Field(0, description="Pods that answer requests.")
     updated_replicas: int = Field(0, description="Pods with the current template.")
@@ -51,6 +53,7 @@ class SLMDeploymentStatus(ApiModel):
     url: str = Field("", max_length=512, description="Address of the OpenAI-compatible API inside the cluster.")
     engine: EngineStatus | None = Field(None, description="The engine in use.")
     revision: RevisionStatus | None = Field(None, description="The pod template in use.")
+    scaling: ScalingStatus | None = Field(None, description="Why there are so many replicas.")
     conditions: Annotated[
         list[Condition],
         Field(

@@ -42,6 +42,8 @@ class Fleet:
     """It also has the wanted replicas, and its controller has seen both."""
     deadline_exceeded: str = ""
     problem: Verdict | None = None
+    why_none: str = "spec.replicas is 0"
+    """Why no replica is wanted, where none is."""
 
 
 def fleet(desired: int, revision: str, deployment: Manifest | None, problem: Verdict | None) -> Fleet:
@@ -78,7 +80,7 @@ def accepted_(objections: Sequence[str]) -> Statement:
 def available(f: Fleet) -> Statement:
     """Does anything answer?"""
     if f.desired == 0:
-        return Statement("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: nothing runs, as wanted")
+        return Statement("True", Reason.SCALED_TO_ZERO, f"{f.why_none}: nothing runs, as wanted")
     if f.ready > 0:
         return Statement("True", Reason.AT_LEAST_ONE_READY, f"{min(f.ready, f.desired)} of {f.desired} replicas answer")
     if f.problem is not None:

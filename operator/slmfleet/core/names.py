@@ -14,6 +14,8 @@ DEPLOYMENT: Final = f"{GROUP}/deployment"
 REVISION: Final = f"{GROUP}/revision"
 RETAINED: Final = f"{GROUP}/retained"
 TRAFFIC: Final = f"{GROUP}/traffic"
+DRAINING_SINCE: Final = f"{GROUP}/draining-since"
+"""Seconds since 1970 at which a pod was taken out of the Service to be emptied; stays until its guard is back."""
 
 ENGINE_CONTAINER: Final = "engine"
 

@@ -13,14 +13,15 @@ from slmfleet.api.conditions import Reason
 from slmfleet.engine.resolution import Resolution
 
 from .accept import Accepted, accept
-from .build.children import children
+from .build.children import children, revision_of
 from .build.guard import config_map_of
 from .guard_token import missing_secret
 from .names import Names
 from .pods import SETUP_SECONDS, PodFacts, inquiries, pod_facts
 from .problems import Verdict, bounded, find_problem
 from .revisions import Revision, expired
-from .status import accepted_status, rejected_status, transitions
+from .scale import Scaled, scale
+from .status import Target, accepted_status, rejected_status, transitions
 from .types import Config, Manifest, Observed, Plan, Ref
 
 OPTIONAL_KINDS: Final = frozenset({"ServiceAccount", "NetworkPolicy"})
@@ -35,31 +36,51 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     accepted = accept(observed.slm, observed.accelerator)
     if isinstance(accepted, Verdict):
         return _rejected(observed, accepted, now)
-    wanted = children(names, accepted, _revisions(observed, names), config)
-    if wanted is None:
+    revision = revision_of(names, accepted, _revisions(observed, names), config)
+    if revision is None:
         return _rejected(observed, accepted.refusal, now, accepted.resolution)
-    revision, desired = wanted
+    deployment = _deployment(observed)
+    scaled = scale(observed, accepted.spec, deployment, revision.name, now)
+    desired = children(names, accepted, revision, config, scaled.replicas)
     if (conflict := _conflict(names, observed, desired)) is not None:
         return _rejected(observed, conflict, now, accepted.resolution, requeue_after=RECHECK_SECONDS)
     pods = _pods(observed, now)
     problem = _problem(observed, pods)
     if observed.failures:
-        status = rejected_status(
-            observed.slm, _refused(observed), _deployment(observed), problem, now, accepted.resolution
-        )
+        status = rejected_status(observed.slm, _refused(observed), deployment, problem, now, accepted.resolution)
     else:
-        status = accepted_status(observed.slm, accepted, revision, _deployment(observed), problem, now)
-    paused = accepted.spec.paused
-    secret = missing_secret(names, revision.template, _deployment(observed), observed.answers.values(), config)
-    return Plan(
-        # The Secret first: no pod may be made that waits for it.
-        apply=() if paused else (*([] if secret is None else [secret]), *desired),
-        delete=() if paused else _obsolete(names, observed, desired, revision, accepted),
+        target = Target(scaled.replicas, observed.advice)
+        status = accepted_status(observed.slm, accepted, revision, target, deployment, problem, now)
+    told = Plan(
         status=status,
         events=transitions(observed.slm, status),
         inquiries=inquiries(pods, observed.answers),
         # A kubelet that waits for a volume changes nothing in the pod: look again.
         requeue_after=float(SETUP_SECONDS) if any(pod.being_set_up for pod in pods) else None,
+    )
+    if accepted.spec.paused:
+        return told
+    secret = missing_secret(names, revision.template, deployment, observed.answers.values(), config)
+    return _writing(
+        told,
+        scaled,
+        # The Secret first: no pod may be made that waits for it.
+        apply=(*([] if secret is None else [secret]), *desired),
+        delete=_obsolete(names, observed, desired, revision, accepted),
+    )
+
+
+def _writing(told: Plan, scaled: Scaled, *, apply: tuple[Manifest, ...], delete: tuple[Ref, ...]) -> Plan:
+    """The same plan with everything that is to be written."""
+    waits = [seconds for seconds in (told.requeue_after, scaled.requeue_after) if seconds is not None]
+    return replace(
+        told,
+        patches=scaled.patches,
+        apply=apply,
+        delete=(*delete, *scaled.delete),
+        events=(*told.events, *scaled.events),
+        orders=scaled.orders,
+        requeue_after=min(waits, default=None),
     )
 
 

@@ -38,7 +38,10 @@ class PodFacts:
     """Phase Failed or Succeeded (evicted, say): it will never run again."""
     verdict: str
     """The kubelet's or the scheduler's reason and message for the whole pod, such as an eviction."""
+    uid: str
     unschedulable: str
+    unschedulable_seconds: float
+    """For how long no node has taken it."""
     waiting_reason: str
     waiting_message: str
     fell_silent: bool
@@ -90,7 +93,9 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
         deleting="deletionTimestamp" in metadata,
         finished=finished,
         verdict=": ".join(part for part in (status.get("reason", ""), status.get("message", "")) if part),
+        uid=metadata.get("uid", ""),
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        unschedulable_seconds=_age(scheduled.get("lastTransitionTime"), now),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         fell_silent=bool(container.get("started")) and not ready and _was_ready(conditions.get("Ready", {}), container),
@@ -112,8 +117,13 @@ def _was_ready(condition: Manifest, container: Manifest) -> bool:
 
 def _why_not_set_up(uid: str, since: str | None, now: datetime) -> PodEventsRequest | None:
     """Asked again every SETUP_SECONDS, but not while it is as quick as it should be."""
-    age = int((now - datetime.fromisoformat(since)).total_seconds()) // SETUP_SECONDS if since else 0
+    age = int(_age(since, now)) // SETUP_SECONDS
     return PodEventsRequest(uid, f"{uid}/events/{age}") if age > 0 else None
+
+
+def _age(since: str | None, now: datetime) -> float:
+    """Seconds since a time of Kubernetes'; 0 for none."""
+    return (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0
 
 
 def _engine_status(status: Manifest) -> dict[str, Any]:

@@ -57,10 +57,16 @@ Check = Callable[[Situation], Verdict | None]
 
 def pod_refused(s: Situation) -> Verdict | None:
     """The API server accepts no pods: a quota, an admission policy, Pod Security."""
-    for condition in (s.deployment or {}).get("status", {}).get("conditions", []):
+    refusal = pod_refusal(s.deployment)
+    return Verdict(Reason.POD_REFUSED, refusal) if refusal else None
+
+
+def pod_refusal(deployment: Manifest | None) -> str:
+    """Why the API server accepts no more pods of a Deployment; empty while it does."""
+    for condition in (deployment or {}).get("status", {}).get("conditions", []):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return Verdict(Reason.POD_REFUSED, bounded(f"no pod can be created: {condition.get('message', '')}"))
-    return None
+            return bounded(f"no pod can be created: {condition.get('message', '')}")
+    return ""
 
 
 def unschedulable(s: Situation) -> Verdict | None:

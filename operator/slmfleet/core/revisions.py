@@ -26,7 +26,7 @@ from .types import Manifest, Ref
 HISTORY: Final = 5
 """Unused revisions that are kept, so that a rollback finds the template that ran before."""
 
-_NOT_IN_PODS: Final = frozenset({"replicas", "rollout", "paused", "access"})
+_NOT_IN_PODS: Final = frozenset({"replicas", "scaling", "rollout", "paused", "access"})
 _NOT_OF_A_CACHE: Final = frozenset({"size", "storage_class_name", "access_mode", "when_deleted"})
 """A claim can grow under running pods; what it is made of cannot change."""
 _ACCELERATOR_IN_PODS: Final = frozenset(

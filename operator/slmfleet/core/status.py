@@ -8,10 +8,13 @@ from pydantic import BaseModel
 
 from slmfleet.api.conditions import Condition, ConditionType, Reason
 from slmfleet.api.describe import model_in
+from slmfleet.api.scaling import ScalingStatus
 from slmfleet.api.status import EngineStatus, RevisionStatus, SLMDeploymentStatus
 from slmfleet.engine.resolution import Resolution
 
 from .accept import Accepted
+from .autoscale.advice import Advice
+from .autoscale.report import scaling_active, scaling_events, scaling_status
 from .compatibility import engine_compatible, engine_unchecked
 from .conditions import Fleet, Statement, Statements, accepted_, available, fleet, phase, progressing, ready
 from .names import ENGINE_CONTAINER, Names
@@ -19,9 +22,9 @@ from .problems import Verdict
 from .revisions import Revision
 from .types import Event, Manifest
 
-Part = TypeVar("Part", EngineStatus, RevisionStatus)
+Part = TypeVar("Part", EngineStatus, RevisionStatus, ScalingStatus, Condition)
 
-_QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED})
+_QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED, Reason.SHADOW})
 """Reasons of a False condition that are no trouble."""
 _UNTOLD: Final = frozenset({Reason.NO_READY_REPLICA, Reason.NOT_ACCEPTED, Reason.COMPATIBLE})
 
@@ -34,6 +37,7 @@ class Running:
     url: str = ""
     engine: EngineStatus | None = None
     revision: RevisionStatus | None = None
+    scaling: ScalingStatus | None = None
 
     @classmethod
     def carried(cls, before: Manifest) -> "Running":
@@ -43,25 +47,41 @@ class Running:
             before.get("url", ""),
             _carried(EngineStatus, before.get("engine")),
             _carried(RevisionStatus, before.get("revision")),
+            _carried(ScalingStatus, before.get("scaling")),
         )
+
+
+@dataclass(frozen=True)
+class Target:
+    """The replicas that the Deployment should have, and what the scaling loop said about them."""
+
+    replicas: int
+    advice: Advice | None = None
 
 
 def accepted_status(
     slm: Manifest,
     accepted: Accepted,
     revision: Revision,
+    target: Target,
     deployment: Manifest | None,
     problem: Verdict | None,
     now: datetime,
 ) -> Manifest:
     """The status of a deployment whose spec is carried out."""
-    names, spec = Names.of(slm), accepted.spec
+    names, spec, before = Names.of(slm), accepted.spec, slm.get("status", {})
     # A paused spec is not what runs: the numbers, the engine and the template are those of the Deployment as it is.
     held = deployment if spec.paused else None
-    desired = held["spec"].get("replicas", 0) if held is not None else spec.replicas
+    desired = held["spec"].get("replicas", 0) if held is not None else target.replicas
     facts = fleet(desired, revision.name, deployment, problem)
     if held is not None:
-        facts = replace(facts, settled=facts.settled and desired == spec.replicas)
+        facts = replace(facts, settled=facts.settled and desired == target.replicas)
+    scaling: ScalingStatus | None = None
+    if spec.scaling is not None:
+        said = _carried(ScalingStatus, before.get("scaling"))
+        scaling = scaling_status(spec.scaling, target.advice, said, now)
+        if spec.scales:
+            facts = replace(facts, why_none="there was no request for spec.scaling.scaleToZero.idleAfter")
     available_ = available(facts)
     progressing_ = progressing(facts, revision, paused=spec.paused)
     statements = {
@@ -71,9 +91,13 @@ def accepted_status(
         ConditionType.PROGRESSING: progressing_,
         ConditionType.READY: ready(facts, available_, progressing_, names.url),
     }
-    before = slm.get("status", {})
+    if spec.scaling is not None:
+        told = next((c for c in before.get("conditions", []) if c["type"] == ConditionType.SCALING_ACTIVE), None)
+        statements[ConditionType.SCALING_ACTIVE] = scaling_active(
+            spec.scaling, target.advice, scaling, _carried(Condition, told)
+        )
     if held is not None and not facts.current:
-        return _status(slm, facts, statements, now, Running.carried(before))
+        return _status(slm, facts, statements, now, replace(Running.carried(before), scaling=scaling))
     image = next(c["image"] for c in revision.template["spec"]["containers"] if c["name"] == ENGINE_CONTAINER)
     running = Running(
         gpus=desired * spec.parallelism.tensor if accepted.accelerator.resource_name else 0,
@@ -82,6 +106,7 @@ def accepted_status(
             EngineStatus, {"version": spec.engine.version, "image": image, "adjusted": revision.adjusted or None}
         ),
         revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
+        scaling=scaling,
     )
     return _status(slm, facts, statements, now, running)
 
@@ -131,11 +156,12 @@ def transitions(slm: Manifest, status: Manifest) -> tuple[Event, ...]:
         others = {c["reason"] for c in status["conditions"] if c["type"] != condition["type"]}
         repeats = condition["type"] == ConditionType.READY and now[1] in others
         repeats |= condition["type"] == ConditionType.ENGINE_COMPATIBLE and now[0] == "False" and refused
-        if before.get(condition["type"]) == now or repeats or now[1] in _UNTOLD:
+        if before.get(condition["type"]) == now or repeats or now[1] in _UNTOLD or now[0] == "Unknown":
             continue
         normal = now[0] == "True" or now[1] in _QUIET
         events.append(Event("Normal" if normal else "Warning", now[1], condition["type"], condition["message"]))
-    return tuple(events)
+    scaling = [_carried(ScalingStatus, said.get("scaling")) for said in (slm.get("status", {}), status)]
+    return (*events, *scaling_events(*scaling))
 
 
 def _status(slm: Manifest, f: Fleet, statements: Statements, now: datetime, running: Running) -> Manifest:
@@ -144,6 +170,7 @@ def _status(slm: Manifest, f: Fleet, statements: Statements, now: datetime, runn
         observed_generation=slm["metadata"].get("generation", 0),
         phase=phase(f, statements),
         ready=f"{f.ready}/{f.desired}",
+        desired_replicas=f.desired,
         replicas=f.total,
         ready_replicas=f.ready,
         updated_replicas=f.updated,
@@ -152,6 +179,7 @@ def _status(slm: Manifest, f: Fleet, statements: Statements, now: datetime, runn
         url=running.url,
         engine=running.engine,
         revision=running.revision,
+        scaling=running.scaling,
         conditions=_conditions(slm, statements, now),
     ).to_manifest()
 

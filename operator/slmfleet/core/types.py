@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from slmfleet.api.access import Peer
 
+from .autoscale.advice import Advice
+
 Manifest = dict[str, Any]
 
 
@@ -71,6 +73,29 @@ class Observed:
     answers: Mapping[str, str] = field(default_factory=dict)
     """Answers to inquiries, by key; empty where there is nothing to be told."""
     failures: tuple[WriteFailure, ...] = ()
+    advice: Advice | None = None
+    """What the scaling loop has decided last; None while it has decided nothing, or has nothing to."""
+    told: Mapping[str, bool] = field(default_factory=dict)
+    """By a pod's uid: what its guard has confirmed last, to drain (True) or to go on (False)."""
+
+
+@dataclass(frozen=True)
+class PodPatch:
+    """The labels and annotations of a pod that are ours to change: all of them, each time."""
+
+    ref: Ref
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GuardOrder:
+    """What a pod's guard is to be told: to move its clients elsewhere, or to go on."""
+
+    uid: str
+    address: str
+    """The pod's IP."""
+    drain: bool
 
 
 @dataclass(frozen=True)
@@ -87,11 +112,14 @@ class Event:
 class Plan:
     """What is to be done, in order, and what is to be said about it."""
 
+    patches: tuple[PodPatch, ...] = ()
+    """Before anything is applied: a pod that is to go is marked before the replicas shrink."""
     apply: tuple[Manifest, ...] = ()
     delete: tuple[Ref, ...] = ()
     status: Manifest = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     inquiries: tuple[Inquiry, ...] = ()
+    orders: tuple[GuardOrder, ...] = ()
     requeue_after: float | None = None
 
 

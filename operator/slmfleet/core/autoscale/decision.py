@@ -13,6 +13,8 @@ class Bound:
     replicas: int
     why: str
     """For people, such as "spec.scaling.maxReplicas" or "schedule office-hours"."""
+    reason: str = ""
+    """Stable word, such as AtMaximum; empty for a bound that is nobody's trouble."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,35 +18,32 @@ from .service import service
 from .service_account import service_account
 
 
-def children(
-    names: Names, accepted: Accepted, stored: Iterable[Manifest], config: Config
-) -> tuple[Revision, list[Manifest]] | None:
-    """The revision to run and every object that should exist; what a pod refers to, or is shielded by, comes first.
-
-    None where it takes a template that may not be rendered.
-    """
-    spec, accelerator = accepted.spec, accepted.accelerator
-    revision = choose(
+def revision_of(names: Names, accepted: Accepted, stored: Iterable[Manifest], config: Config) -> Revision | None:
+    """The revision to run; None where it takes a template that may not be rendered."""
+    return choose(
         names,
-        Inputs(spec, accelerator, builtin=accepted.accelerator_object is None),
+        Inputs(accepted.spec, accepted.accelerator, builtin=accepted.accelerator_object is None),
         stored,
         None if accepted.objections else lambda: _rendered(names, accepted, config),
         renderer=config.renderer,
-        roll_on_upgrade=spec.rollout.on_operator_upgrade == "Roll",
+        roll_on_upgrade=accepted.spec.rollout.on_operator_upgrade == "Roll",
     )
-    if revision is None:
-        return None
+
+
+def children(names: Names, accepted: Accepted, revision: Revision, config: Config, replicas: int) -> list[Manifest]:
+    """Every object that should exist; what a pod refers to, or is shielded by, comes first."""
+    spec, accelerator = accepted.spec, accepted.accelerator
     wanted = [
         service_account(names, spec),
         cache_claim(names, spec),
         revision.config_map and guard_config_map(names, **revision.config_map),
         network_policy(names, spec.access, config.peers),
         revision.manifest,
-        deployment(names, spec, accelerator, revision.template, revision.name),
+        deployment(names, spec, accelerator, revision.template, revision.name, replicas),
         service(names),
         disruption_budget(names),
     ]
-    return revision, [manifest for manifest in wanted if manifest is not None]
+    return [manifest for manifest in wanted if manifest is not None]
 
 
 def _rendered(names: Names, accepted: Accepted, config: Config) -> Rendered:

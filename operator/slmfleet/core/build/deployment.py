@@ -11,15 +11,20 @@ SCHEDULING_SLACK_SECONDS = 120
 
 
 def deployment(
-    names: Names, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, template: Manifest, revision: str
+    names: Names,
+    spec: SLMDeploymentSpec,
+    accelerator: AcceleratorClassSpec,
+    template: Manifest,
+    revision: str,
+    replicas: int,
 ) -> Manifest:
-    """The Deployment that runs `template`, as stored in `revision`."""
+    """The Deployment that runs `template`, as stored in `revision`, on `replicas` pods."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": names.metadata(names.name, labels={REVISION: revision}),
         "spec": {
-            "replicas": spec.replicas,
+            "replicas": replicas,
             # Templates are kept in ControllerRevisions; one old ReplicaSet is enough for `kubectl rollout undo`'s sake.
             "revisionHistoryLimit": 1,
             "progressDeadlineSeconds": progress_deadline(spec, template),

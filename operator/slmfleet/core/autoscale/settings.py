@@ -2,22 +2,10 @@
 
 from dataclasses import dataclass
 
+from slmfleet.engine.steptime import StepTime
+
 STAND_IN_TTFT = 5.0
 """Seconds that stand in for a TTFT objective that nobody gave: what a person at a chat still waits through."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepTime:
-    """How long an engine's step takes: its four terms, in seconds."""
-
-    a: float
-    """Of every step."""
-    p: float
-    """Per prompt token that the step prefills."""
-    d: float
-    """Per sequence that the step decodes."""
-    kappa: float
-    """Per token of theirs in the KV cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +24,9 @@ class Settings:
     """What is known before anything is measured; None where the accelerator is unknown."""
     max_num_seqs: int = 256
     holds_back: bool = False
-    """A gateway holds requests back and lets those pass that can still be in time: the objective's 1 % may be spent."""
+    """A gateway holds requests back and serves those first that can still be in time: allowed misses may be spent."""
+    allowed_late: float = 0.01
+    """Share of first tokens that may miss the objective."""
     idle_after: float | None = None
     """Seconds without a request after which the fleet goes to zero, where its floor allows that; None: it stays."""
 

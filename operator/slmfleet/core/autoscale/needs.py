@@ -1,0 +1,117 @@
+"""How many replicas the load asks for: one consideration each, the highest wins."""
+
+import math
+
+from slmfleet.core.autoscale.decision import Need
+from slmfleet.core.autoscale.load import Load, waiting
+from slmfleet.core.autoscale.work import coverage
+
+CHANCE = 0.3
+"""Margin for chance, in square roots of the load: arrivals scatter that way."""
+INSURED = 0.9
+"""Share of a surge's peak that is kept ready."""
+QUICK_START = 30.0
+"""Seconds: replicas that start faster come in time without insurance."""
+LEAN_QUANTILE = 0.7
+"""Of the load, where the error budget allows to size for less than its peak."""
+DRAIN_SHARE = 0.5
+"""Share of the TTFT objective that the queue's prefill may take before it is worked off."""
+DRAIN_SECONDS = 120.0
+"""In which a queue is worked off."""
+DRAIN_LOAD = 0.95
+"""Share of a replica's capacity that is planned with while a queue is worked off."""
+
+
+def needs(load: Load, lead: float, slowest: float) -> tuple[Need, ...]:
+    """What each consideration asks for; `lead` is how long a replica takes to start, `slowest` its p90, in seconds."""
+    found = (work(load, lead), surge(load, slowest), backlog(load), queue(load), kv_cache(load))
+    return tuple(need for need in found if need is not None)
+
+
+def chance(load: Load, work: float) -> float:
+    """The margin for chance on top of a load."""
+    return CHANCE * (1 - load.budget.dial.noise) * math.sqrt(work)
+
+
+def work(load: Load, lead: float) -> Need:
+    """Replicas for the highest load of the last minutes."""
+    base = load.peak
+    lean = load.budget.dial.peak
+    if lean > 0:
+        window = round(min(300.0, max(60.0, 16 * lead)))
+        base += lean * (load.means.quantile(LEAN_QUANTILE, window) - base)
+    margin, capacity = chance(load, base), load.capacity.value
+    return Need(
+        "work",
+        (base + margin) / capacity,
+        f"(work of {base:.1f} replicas at the peak of the last minutes + {margin:.1f} for chance)"
+        f" / capacity {capacity:.2f}",
+    )
+
+
+def surge(load: Load, slowest: float) -> Need | None:
+    """Replicas that stand ready because sudden rises came more than once in the last hour."""
+    keep = INSURED * (1 - load.budget.dial.insurance)
+    if slowest < QUICK_START or keep <= 0:
+        return None
+    peak = load.surges.worth()
+    if peak <= 0:
+        return None
+    base, capacity = keep * peak, load.capacity.value
+    margin = chance(load, base)
+    return Need(
+        "surge",
+        (base + margin) / capacity,
+        f"({keep:.2f} x {peak:.1f} replicas of work in the last hour's rises + {margin:.1f} for chance)"
+        f" / capacity {capacity:.2f}",
+    )
+
+
+def backlog(load: Load) -> Need | None:
+    """Replicas that work the queue off, once it takes a good part of the TTFT objective to prefill."""
+    assert load.last is not None
+    queued = load.model.step.p * load.model.queued_tokens(load.last)
+    limit = DRAIN_SHARE * load.settings.ttft
+    if queued <= limit * max(1, load.last.ready):
+        return None
+    return _drained("backlog", load, queued, f"{queued:.0f} s of prefill wait")
+
+
+def queue(load: Load) -> Need | None:
+    """Replicas that bring the queue down to its target."""
+    assert load.last is not None
+    depth = load.settings.queue_depth
+    if depth is None:
+        return None
+    excess = waiting(load.last) - depth * max(1, load.last.ready)
+    if excess <= 0:
+        return None
+    model = load.model
+    each = model.step.p * model.prompt + model.output * model.decode
+    return _drained("queue", load, excess * each, f"{excess:.0f} requests wait beyond {depth:g} for each replica")
+
+
+def _drained(name: str, load: Load, seconds: float, why: str) -> Need:
+    """Replicas that work off `seconds` of a replica besides the load."""
+    arriving, capacity = load.recent(10), load.capacity.value
+    return Need(
+        name,
+        (seconds / DRAIN_SECONDS + arriving) / DRAIN_LOAD / capacity,
+        f"{why}: ({seconds:.0f} s / {DRAIN_SECONDS:.0f} s + arriving {arriving:.1f}) / {DRAIN_LOAD} / capacity"
+        f" {capacity:.2f}",
+    )
+
+
+def kv_cache(load: Load) -> Need | None:
+    """Replicas whose KV cache holds what runs and what waits."""
+    signals, model = load.last, load.model
+    assert signals is not None
+    if model.kv_capacity <= 0:
+        return None
+    target = min(1.0, load.settings.kv_target + 0.05 * load.budget.dial.noise)
+    tokens = signals.kv_tokens * coverage(signals) + model.queued_tokens(signals)
+    return Need(
+        "kvCache",
+        tokens / (target * model.kv_capacity),
+        f"{tokens / 1000:.0f}k tokens running and waiting / ({target:.2f} x {model.kv_capacity / 1000:.0f}k)",
+    )

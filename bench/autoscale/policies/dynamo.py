@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.autoscale.policy import Floats, Look
-from slmfleet.core.autoscale.settings import StepTime
+from slmfleet.engine.steptime import StepTime
 
 MINIMUM_POINTS = 5
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.autoscale.policies import apa, dynamo, hpa, keda, kpa, kubeai, static, wva
 from bench.autoscale.policy import Look, Policy
-from slmfleet.core.autoscale.settings import StepTime
+from slmfleet.engine.steptime import StepTime
 from tests.bench.autoscale.looks import look
 
 

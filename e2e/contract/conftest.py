@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from e2e.contract import servers
+from e2e.contract.guarded import Guarded, started_guarded
 from e2e.contract.servers import Implementation, Running
 
 BOTH = ["simulator", pytest.param("vllm", marks=pytest.mark.vllm)]
@@ -52,7 +52,23 @@ def server(implementation: Implementation, server_of: Callable[[str], Running]) 
     return server_of(implementation.name)
 
 
+@pytest.fixture(scope="session")
+def guarded_of(
+    implementations: Callable[[str], Implementation], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Guarded]]:
+    """One guarded server per implementation; a test may end it, then the next one gets another."""
+    running: dict[str, Guarded] = {}
+    with ExitStack() as stack:
+
+        def of(name: str) -> Guarded:
+            if name not in running or running[name].server.process.poll() is not None:
+                root = tmp_path_factory.mktemp(f"guarded-{name}")
+                running[name] = stack.enter_context(started_guarded(implementations(name), root))
+            return running[name]
+
+        yield of
+
+
 @pytest.fixture
-def own_server(implementation: Implementation, tmp_path: Path) -> Iterator[Running]:
-    with servers.started(implementation, tmp_path / "server.log") as running:
-        yield running
+def guarded(implementation: Implementation, guarded_of: Callable[[str], Guarded]) -> Guarded:
+    return guarded_of(implementation.name)

@@ -1,22 +1,17 @@
 """The guard inside each server, loaded as in a pod, while it drains."""
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from e2e.cluster.settings import REPOSITORY
 from e2e.contract import servers
-from e2e.contract.servers import Implementation, Running
+from e2e.contract.guarded import TOKEN, Guarded
 
-SOURCE = REPOSITORY / "operator" / "slmfleet" / "guard"
 ROUTES = json.loads((REPOSITORY / "tests" / "guard" / "routes.json").read_text())
-TOKEN = "0123456789abcdef" * 4
 LONG = {"model": "tiny", "prompt": [1], "max_tokens": 1500, "ignore_eos": True}
 SHORT = {"model": "tiny", "prompt": "hello", "max_tokens": 2}
 
@@ -36,37 +31,20 @@ print(*sorted({route.path for route in app.routes}), sep="\\n")
 """
 
 
-@pytest.fixture(scope="module")
-def guarded(
-    implementation: Implementation, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Running, Path, Path]]:
-    """A server with the guard, the guard's folder and its state."""
-    root = tmp_path_factory.mktemp("guard")
-    folder, state = root / "slmfleet_guard", root / "state"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    state.mkdir()
-    (folder / "config.json").write_text(json.dumps({"maxBody": 2**20, "extraRoutes": [], "state": str(state)}))
-    (folder / "token").write_text(TOKEN)
-    launched = replace(implementation, launcher=folder / "launch.py")
-    options = (*servers.OPTIONS, "--middleware", "slmfleet_guard.Guard")
-    with servers.started(launched, root / "server.log", options) as running:
-        yield running, folder, state
-
-
-def test_closed_routes_open_with_the_token(guarded: tuple[Running, Path, Path]) -> None:
-    server = guarded[0]
+def test_closed_routes_open_with_the_token(guarded: Guarded) -> None:
+    server = guarded.server
     assert server.post("/tokenize", SHORT).status == 403
     assert server.post("/tokenize", SHORT, headers={"X-Slmfleet-Token": TOKEN}).status == 200
     assert server.post("/v1/completions", SHORT).status == 200
 
 
-def test_a_large_body_gets_its_answer_through(guarded: tuple[Running, Path, Path]) -> None:
-    answer = guarded[0].post("/v1/completions", SHORT | {"prompt": "x" * 2**23})
+def test_a_large_body_gets_its_answer_through(guarded: Guarded) -> None:
+    answer = guarded.server.post("/v1/completions", SHORT | {"prompt": "x" * 2**23})
     assert (answer.status, answer.json["error"]["type"]) == (413, "RequestTooLargeError")
 
 
-def test_a_drain_closes_connections_and_ends_when_nobody_is_left(guarded: tuple[Running, Path, Path]) -> None:
-    server, folder, state = guarded
+def test_a_drain_closes_connections_and_ends_when_nobody_is_left(guarded: Guarded) -> None:
+    server, folder, state = guarded.server, guarded.folder, guarded.state
     with server.streaming("/v1/completions", LONG) as stream:
         argv = [sys.executable, "-I", str(folder / "drain.py"), str(state), "1", "1", "60"]
         with subprocess.Popen(argv) as hook:

@@ -2,49 +2,63 @@
 
 import contextlib
 import signal
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from e2e.contract.guarded import Guarded
 from e2e.contract.servers import Answer, Implementation, Running
 
-LAST_LINES = [
+LAST_LINES = {
     # few: one start of the real parser costs 15 s, tests/simulator holds the rest against lines captured from it
     # argv -> the last line on stderr; the module's parser takes one stray word as a positional, so the 4 is not named
-    (["--swap-space", "4"], "api_server.py: error: unrecognized arguments: --swap-space"),
-    (
-        ["--device", "cpu"],
-        "api_server.py: error: ambiguous option: --device could match --device-ids, --device-memory-utilization",
+    ("--swap-space", "4"): "api_server.py: error: unrecognized arguments: --swap-space",
+    ("--device", "cpu"): (
+        "api_server.py: error: ambiguous option: --device could match --device-ids, --device-memory-utilization"
     ),
-]
+}
+TOO_LONG = ("--max-model-len", "4096")
 
 
-@pytest.mark.parametrize(("argv", "last_line"), LAST_LINES, ids=["removed", "ambiguous"])
+@pytest.fixture(scope="module")
+def ended(implementation: Implementation) -> dict[tuple[str, ...], subprocess.CompletedProcess[str]]:
+    """What became of each argv, all run at the same time."""
+    argvs = [*LAST_LINES, TOO_LONG]
+    with ThreadPoolExecutor(len(argvs)) as pool:
+        return dict(zip(argvs, pool.map(lambda argv: implementation.run(*argv), argvs), strict=True))
+
+
+@pytest.mark.parametrize(("argv", "last_line"), LAST_LINES.items(), ids=["removed", "ambiguous"])
 def test_a_flag_that_the_release_does_not_take_ends_with_2(
-    implementation: Implementation, argv: list[str], last_line: str
+    ended: dict[tuple[str, ...], subprocess.CompletedProcess[str]], argv: tuple[str, ...], last_line: str
 ) -> None:
-    ended = implementation.run(*argv)
-    assert (ended.returncode, ended.stderr.rstrip().splitlines()[-1]) == (2, last_line)
+    done = ended[argv]
+    assert (done.returncode, done.stderr.rstrip().splitlines()[-1]) == (2, last_line)
 
 
-def test_a_context_longer_than_the_models_ends_with_1_and_says_so(implementation: Implementation) -> None:
-    ended = implementation.run("--max-model-len", "4096")
-    assert ended.returncode == 1
+def test_a_context_longer_than_the_models_ends_with_1_and_says_so(
+    ended: dict[tuple[str, ...], subprocess.CompletedProcess[str]],
+) -> None:
+    done = ended[TOO_LONG]
+    assert done.returncode == 1
     assert (
         "User-specified max_model_len (4096) is greater than the derived max_model_len "
-        "(max_position_embeddings=2048.0 or model_max_length=" in ended.stdout + ended.stderr
+        "(max_position_embeddings=2048.0 or model_max_length=" in done.stdout + done.stderr
     )
 
 
-def test_sigterm_with_a_timeout_finishes_what_runs_refuses_what_is_new_and_ends_with_0(own_server: Running) -> None:
+def test_sigterm_with_a_timeout_finishes_what_runs_refuses_what_is_new_and_ends_with_0(guarded: Guarded) -> None:
+    server = guarded.server  # which the next test that wants it starts again
     long = {"model": "tiny", "prompt": [1], "max_tokens": 2000, "ignore_eos": True}
-    with own_server.streaming("/v1/completions", long) as running:
-        own_server.process.send_signal(signal.SIGTERM)
+    with server.streaming("/v1/completions", long) as running:
+        server.process.send_signal(signal.SIGTERM)
         # A text, since the tokenizer's threads are gone; token ids reach the engine, whose answer is an aborted 200.
-        refused = refusal(own_server, {"model": "tiny", "prompt": "new", "max_tokens": 1})
-        health = own_server.get("/health").status
+        refused = refusal(server, {"model": "tiny", "prompt": "new", "max_tokens": 1})
+        health = server.get("/health").status
         finished = running.read().decode()
-    code = own_server.process.wait(timeout=60)
+    code = server.process.wait(timeout=60)
     assert (refused.status, refused.json["error"]["message"]) == (500, "cannot schedule new futures after shutdown")
     assert (running.status, health, code) == (200, 200, 0)
     assert '"finish_reason":"length"' in finished

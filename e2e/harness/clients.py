@@ -6,7 +6,7 @@ import random
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,9 @@ from .openai import Endpoint
 
 CHAT = "/v1/chat/completions"
 PATIENCE_SECONDS = 120.0
+IDLE_SECONDS = 4.0
+"""A connection that lay longer is not used again: vLLM closes it after 5 s, which may cross with a request. Only on a
+busy machine does a client come so late."""
 
 
 @dataclass
@@ -58,13 +61,14 @@ class KeepAlive:
         self._endpoint = endpoint
         self._tally = tally
         self._connection: http.client.HTTPConnection | None = None
+        self._used = 0.0
 
     def chat(self, model: str, tokens: int, *, stream: bool) -> None:
         """One answer, read to its end. Raises OSError or HTTPException for anything else."""
         body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": tokens}
         connection = self._open()
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", CHAT, json.dumps(body | {"stream": stream, "ignore_eos": True}), headers)
+        asked = json.dumps(body | {"stream": stream, "ignore_eos": True})
+        connection.request("POST", CHAT, asked, self._endpoint.headers)
         answer = connection.getresponse()
         text = answer.read().decode()
         if answer.status != http.client.OK:
@@ -73,6 +77,7 @@ class KeepAlive:
             raise OSError(f"the stream broke off: {text[-300:]}")
         closing = answer.headers.get("Connection", "") == "close"
         self._tally.add(requests=1, streams=int(stream), told=int(closing))
+        self._used = time.monotonic()
 
     def close(self) -> None:
         """Close the connection if there is one."""
@@ -81,8 +86,10 @@ class KeepAlive:
             self._connection = None
 
     def _open(self) -> http.client.HTTPConnection:
-        if self._connection is not None and (self._connection.sock is None or _closed(self._connection.sock.fileno())):
-            self.close()
+        if self._connection is not None:
+            socket, idle = self._connection.sock, time.monotonic() - self._used
+            if socket is None or idle > IDLE_SECONDS or _closed(socket.fileno()):
+                self.close()
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
                 self._endpoint.host, self._endpoint.port, timeout=PATIENCE_SECONDS
@@ -100,18 +107,25 @@ def _closed(file: int) -> bool:
 
 @contextmanager
 def clients(
-    endpoint: Endpoint, model: str, *, streaming: int, busy: int, idle: int, pause: float = 0.3
+    endpoint: Endpoint,
+    model: str,
+    *,
+    streaming: int,
+    busy: int,
+    idle: int,
+    pause: float = 0.3,
+    lengths: Sequence[int] = (10, 40, 200, 600),
 ) -> Iterator[Tally]:
     """So many clients of each kind for as long as the body runs; at the end everyone finishes what it has begun.
 
-    Streaming ones read answers of very different lengths, busy ones ask again soon, idle ones wake now and then, before
-    vLLM closes their connection (after 5 s). Streaming and busy ones rest for `pause` seconds on average.
+    Streaming ones read answers of very different `lengths` in tokens, busy ones ask again soon, idle ones wake now and
+    then, before vLLM closes their connection (after 5 s). Streaming and busy ones rest for `pause` seconds on average.
     """
     tally, stop = Tally(), threading.Event()
     rng = random.Random(4)
 
     def stream(client: KeepAlive) -> None:
-        client.chat(model, rng.choice((10, 40, 200, 600)), stream=True)
+        client.chat(model, rng.choice(lengths), stream=True)
         stop.wait(rng.uniform(0.0, 2 * pause))
 
     def ask(client: KeepAlive) -> None:

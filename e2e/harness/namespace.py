@@ -1,5 +1,6 @@
 """A namespace of a scenario's own: applying manifests, looking at what follows, waiting for it."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,11 @@ class Namespace:
     def becomes_ready(self, slm: str, within: float = PATIENCE_SECONDS) -> Condition:
         """Wait until an SLMDeployment is Ready."""
         return self.becomes(slm, "Ready", "Ready", within)
+
+    def guard_token(self, slm: str) -> str:
+        """What opens the administrative routes of an SLMDeployment's engines."""
+        (secret,) = self.objects("secret", f"slmfleet.dev/deployment={slm}")
+        return base64.b64decode(secret["data"]["token"]).decode()
 
     @contextmanager
     def service(self, name: str, port: int = 80) -> Iterator[Endpoint]:

@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 TIMEOUT_SECONDS = 60.0
@@ -15,6 +15,13 @@ class Endpoint:
 
     host: str
     port: int
+    key: str = field(default="", repr=False)
+    """The API key that every request carries; without one no request does."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request says."""
+        return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
 
     def get(self, path: str) -> str:
         """The body of a GET that answers 200."""
@@ -23,7 +30,7 @@ class Endpoint:
     def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """Status and JSON of any answer; the text where it is no JSON. Headers have underscores for dashes."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_SECONDS)
-        fields = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        fields = self.headers | {k.replace("_", "-"): v for k, v in headers.items()}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), fields)
             answer = connection.getresponse()
@@ -66,8 +73,7 @@ class Endpoint:
     def _request(self, method: str, path: str, body: str | None = None) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_SECONDS)
         # The response keeps the socket; with "close" nothing stays open after it is read.
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, self.headers | {"Connection": "close"})
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise OSError(f"{method} {path} answered {answer.status}: {answer.read().decode()[:500]}")

@@ -1,8 +1,13 @@
 """The real vLLM refuses to start: its own message reaches status and `kubectl describe`."""
 
+import secrets
+from collections.abc import Iterator
+
 import pytest
 
-from e2e.harness.namespace import Namespace
+from e2e.harness.images import Images
+from e2e.harness.installation import Installation
+from e2e.harness.namespace import Namespace, namespace
 
 pytestmark = pytest.mark.vllm
 
@@ -10,7 +15,7 @@ MANIFEST = """
 apiVersion: slmfleet.dev/v1alpha1
 kind: SLMDeployment
 metadata:
-  name: support
+  name: unknown
 spec:
   model:
     uri: image:///models/tiny
@@ -38,40 +43,44 @@ LONG_CONTEXT = {
 }
 
 
+@pytest.fixture(scope="module")
+def chat(operator: Installation, images: Images) -> Iterator[Namespace]:
+    """Both fail side by side: a real engine takes a minute to give up."""
+    small = MANIFEST.replace("name: unknown", "name: small")
+    for short, long in LONG_CONTEXT.items():
+        small = small.replace(short, long)
+    with namespace(operator.cluster, images, f"engine-crash-{secrets.token_hex(2)}") as chat:
+        chat.apply(f"{MANIFEST}---{small}")
+        yield chat
+
+
 def test_a_context_longer_than_the_model_knows_is_told_in_the_engines_words(chat: Namespace) -> None:
-    chat.apply(MANIFEST)
+    crash = chat.becomes("unknown", "Available", "CrashLoop", within=240)
 
-    crash = chat.becomes("support", "Available", "CrashLoop", within=240)
-
-    (pod,) = chat.pods("support")
+    (pod,) = chat.pods("unknown")
     assert crash.message.startswith(f"pod {pod['metadata']['name']}: the engine exited with 1: ")
     assert "User-specified max_model_len (4096) is greater than the derived max_model_len" in crash.message
     assert "max_position_embeddings=2048" in crash.message
     assert crash.message.endswith("(lower spec.engine.maxModelLen to what the model supports, or leave it out)")
-    _is_told(chat, "User-specified max_model_len (4096)")
+    _is_told(chat, "unknown", "User-specified max_model_len (4096)")
 
 
 def test_a_kv_cache_too_small_for_one_request_is_told_in_the_engines_words(chat: Namespace) -> None:
-    manifest = MANIFEST
-    for short, long in LONG_CONTEXT.items():
-        manifest = manifest.replace(short, long)
-    chat.apply(manifest)
-
-    crash = chat.becomes("support", "Available", "CrashLoop", within=240)
+    crash = chat.becomes("small", "Available", "CrashLoop", within=240)
 
     assert "To serve at least one request with the model's max seq len (2097152)" in crash.message
     assert "KV cache" in crash.message
     assert "lower spec.engine.maxModelLen" in crash.message
-    _is_told(chat, "To serve at least one request with the model's max seq len (2097152)")
+    _is_told(chat, "small", "To serve at least one request with the model's max seq len (2097152)")
 
 
-def _is_told(chat: Namespace, phrase: str) -> None:
+def _is_told(chat: Namespace, slm: str, phrase: str) -> None:
     """In the column, in the conditions and in the events."""
-    assert chat.get("slm", "support")["status"]["phase"] == "Failed"
-    assert chat.kubectl("get", "slm", "-o", "wide").split()[-1] == "CrashLoop"
+    assert chat.get("slm", slm)["status"]["phase"] == "Failed"
+    assert chat.kubectl("get", "slm", slm, "-o", "wide").split()[-1] == "CrashLoop"
 
     def told() -> bool:
-        story, _, events = chat.kubectl("describe", "slm", "support").partition("\nEvents:")
+        story, _, events = chat.kubectl("describe", "slm", slm).partition("\nEvents:")
         return phrase in " ".join(story.split()) and phrase in events
 
     chat.eventually(told, "`kubectl describe` tells it in conditions and events")

@@ -2,9 +2,6 @@
 
 import base64
 
-import pytest
-
-from e2e.harness.clients import clients
 from e2e.harness.installation import Installation
 from e2e.harness.namespace import Namespace
 
@@ -28,32 +25,6 @@ spec:
     resources:
       requests: {cpu: 50m, memory: 128Mi}
 """
-REAL = """
-apiVersion: slmfleet.dev/v1alpha1
-kind: SLMDeployment
-metadata:
-  name: support
-spec:
-  model:
-    uri: image:///models/tiny
-  engine:
-    version: 0.32.0
-    image: $engine
-    maxModelLen: 1024
-    enforceEager: true
-    lora: {maxRank: 16}
-  accelerator:
-    class: cpu
-  drain:
-    timeout: 60s
-  pod:
-    resources:
-      requests: {cpu: 200m, memory: 2Gi}
-      limits: {memory: 6Gi}
-    env:
-      - {name: VLLM_CPU_KVCACHE_SPACE, value: "1"}
-      - {name: VLLM_ALLOW_RUNTIME_LORA_UPDATING, value: "1"}
-"""
 PROMPT = {"model": "support", "prompt": "hello"}
 
 
@@ -62,7 +33,7 @@ def test_the_token_opens_what_is_closed_to_clients_and_is_nowhere_to_be_read(
 ) -> None:
     chat.apply(MANIFEST)
     chat.becomes_ready("support")
-    token = _token(chat)
+    token = chat.guard_token("support")
     with chat.service("support") as service:
         status, refused = service.call("POST", "/tokenize", PROMPT)
         assert (status, refused["error"]["type"]) == (403, "PermissionDeniedError")
@@ -88,7 +59,7 @@ def test_the_token_opens_what_is_closed_to_clients_and_is_nowhere_to_be_read(
 def test_deleted_files_and_a_deleted_token_come_back(chat: Namespace, operator: Installation) -> None:
     chat.apply(MANIFEST)
     chat.becomes_ready("support")
-    token, secret = _token(chat), chat.objects("secret")[0]["metadata"]["name"]
+    token, secret = chat.guard_token("support"), chat.objects("secret")[0]["metadata"]["name"]
     (files,) = [found["metadata"]["name"] for found in chat.objects("configmap", "slmfleet.dev/deployment=support")]
 
     chat.kubectl("delete", "configmap", files)
@@ -101,7 +72,7 @@ def test_deleted_files_and_a_deleted_token_come_back(chat: Namespace, operator: 
     chat.kubectl("delete", "secret", secret)
     chat.patch("support", {"replicas": 1})
     chat.eventually(lambda: chat.find("secret", secret), "the token is there again", within=90)
-    assert _token(chat) == token
+    assert chat.guard_token("support") == token
     # The kubelet's own pause between two attempts grows to two minutes.
     chat.becomes_ready("support", within=180)
 
@@ -112,41 +83,6 @@ def test_deleted_files_and_a_deleted_token_come_back(chat: Namespace, operator: 
         chat.patch("support", {"replicas": replicas})
         chat.becomes_ready("support")
     assert _creations(operator) == after
-
-
-@pytest.mark.vllm
-def test_the_real_engine_administers_for_the_token_alone_and_loses_no_request(chat: Namespace) -> None:
-    chat.apply(REAL)
-    chat.becomes_ready("support", within=300)
-    token = _token(chat)
-    closed: list[tuple[str, object, int]] = [
-        # path, body -> vLLM's own answer
-        ("/invocations", PROMPT | {"max_tokens": 2}, 200),
-        ("/adapters", {"name": "legal", "src": "/nope"}, 404),
-        ("/tokenize", PROMPT, 200),
-        ("/v1/load_lora_adapter", {"lora_name": "legal", "lora_path": "/nope"}, 404),
-    ]
-    with chat.service("support") as service:
-        for path, body, status in closed:
-            refused, error = service.call("POST", path, body)
-            assert (refused, error["error"]["type"]) == (403, "PermissionDeniedError"), path
-            assert service.call("POST", path, body, X_Slmfleet_Token=token)[0] == status, path
-
-        # Few and slow: on two saturated cores a replica takes minutes to start.
-        with clients(service, "support", streaming=3, busy=2, idle=3, pause=2.0) as tally:
-            (before,) = chat.pods("support")
-            chat.apply(REAL.replace("maxModelLen: 1024", "maxModelLen: 1000"))
-            chat.becomes("support", "Progressing", "UpToDate", within=480)
-            chat.eventually(lambda: len(chat.objects("pod")) == 1, "the old pod is gone", within=120)
-            assert before["metadata"]["name"] != chat.pods("support")[0]["metadata"]["name"]
-
-    assert tally.failures == [], f"{tally}: {tally.failures[:5]}"
-    assert tally.told >= 4, str(tally)
-
-
-def _token(chat: Namespace) -> str:
-    (secret,) = chat.objects("secret", "slmfleet.dev/deployment=support")
-    return base64.b64decode(secret["data"]["token"]).decode()
 
 
 def _creations(operator: Installation) -> float:

@@ -1,5 +1,6 @@
 import gzip
 import math
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from slmfleet.engine import page as page_module
 from slmfleet.engine.metrics import MetricTable
-from slmfleet.engine.page import MAX_LABELS, MAX_LINES, MAX_REMEMBERED, Page, PageError
+from slmfleet.engine.page import MAX_LINES, Page
+from slmfleet.engine.series import MAX_KEPT, MAX_KEPT_BUCKETS, MAX_LABELS, PageError
 from slmfleet.engine.version import EngineVersion
 from slmfleet.simulator.metrics import EngineMetrics
 from tests.simulator.building import config
@@ -177,13 +179,23 @@ def test_the_work_for_a_hostile_page_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert refused(b"\n" * (page_module.MAX_BYTES + 1))[0] == "too_large"
 
 
-def test_what_is_remembered_of_labels_is_bounded() -> None:
+def test_what_is_kept_of_labels_is_bounded() -> None:
     it = reader()
-    for start in range(0, 3 * MAX_REMEMBERED, MAX_LINES):
+    for start in range(0, 4 * MAX_KEPT, MAX_LINES):
         body = b"".join(b'vllm:num_requests_running{engine="%d"} 1\n' % n for n in range(start, start + MAX_LINES))
         with pytest.raises(PageError):
             it.read(body)
-    assert len(it._remembered) <= MAX_REMEMBERED
+    assert len(it._memory.known) <= MAX_KEPT + MAX_LINES
+
+
+def test_what_is_kept_of_histograms_is_bounded() -> None:
+    it = reader()
+    lines = [line + b"\n" for line in page(LOAD).splitlines() if b"time_to_first_token_seconds_bucket" in line]
+    rest = page(LOAD).replace(b"".join(lines), b"")
+    for n in range(MAX_KEPT_BUCKETS + 10):
+        order = random.Random(n).sample(lines, len(lines))
+        assert it.read(rest + b"".join(order)).first_token.count == 3
+    assert len(it._memory._buckets) <= MAX_KEPT_BUCKETS + 1
 
 
 @given(st.binary(max_size=400), st.integers(0, 60_000), st.integers(0, 400))

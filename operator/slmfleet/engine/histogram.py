@@ -18,7 +18,7 @@ class Histogram:
     def __post_init__(self) -> None:
         if not self.bounds or self.bounds[-1] != inf or len(self.bounds) != len(self.counts):
             raise ValueError("no bucket le=+Inf")
-        if any(later < earlier for earlier, later in zip(self.counts, self.counts[1:], strict=False)):
+        if any(map(lt, self.counts[1:], self.counts)):
             raise ValueError("a bucket has fewer values than the one below it")
 
     @property

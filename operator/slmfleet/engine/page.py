@@ -9,34 +9,20 @@ nobody takes for zero what an engine did not say.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf
 from typing import Final, NamedTuple
 
 from . import metrics as known
 from .histogram import Histogram
 from .metrics import Metrics, Signal
+from .series import Found, LabelMemory, PageError, Series, by_engine, by_reason, total, weighted
 
 MAX_BYTES: Final = 4 * 2**20
 """A page of one engine has 45 kB, each further data-parallel engine adds 33 kB."""
 MAX_LINES: Final = 10_000
 """Wanted lines; one engine has about 60."""
-MAX_LABELS: Final = 8192
-"""Bytes of one line's labels; cache_config_info has the longest, about 1,200."""
-MAX_REMEMBERED: Final = 16_384
-"""Sets of labels whose meaning is kept: about 45 per model name and engine."""
-MAX_REMEMBERED_LABELS: Final = 2048
-
-_LABEL: Final = re.compile(rb'(?:\A|,)([A-Za-z_]\w*+)="((?:[^"\\]++|\\.)*+)"')
-
-
-class PageError(Exception):
-    """A page that cannot be used; `reason` is a stable word, the message is for people."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class EngineState(NamedTuple):
@@ -85,29 +71,15 @@ class Page:
     """Seconds between two tokens of a request."""
 
 
-class _Labels(NamedTuple):
-    """What a set of labels says, without model_name: a server's aliases are names of the same engine."""
-
-    engine: str
-    bound: float | None
-    """A histogram's `le`."""
-    others: tuple[tuple[str, str], ...]
-    capacity: float | None
-    """Tokens, where the labels are those of cache_config_info."""
-
-
-_Series = dict[_Labels, float]
-
-
 class PageReader:
     """Reads the pages of one release."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._names = _Names(metrics)
-        samples = b"|".join(re.escape(name) for name in self._names.all())
+        samples = _any_of([name.decode() for name in self._names.all()]).encode()
         # Greedy up to the last brace of the line: a label's value may hold braces itself.
         self._pattern = re.compile(rb"\n(" + samples + rb")\{([^\n]*)\} (\S{1,40})")
-        self._remembered: dict[bytes, _Labels] = {}
+        self._memory = LabelMemory()
 
     def read(self, body: bytes) -> Page:
         """The page. Raises PageError: too_large, foreign (no vLLM wrote it), incomplete, invalid."""
@@ -120,40 +92,30 @@ class PageReader:
             raise PageError(
                 "foreign", "no metrics of vLLM: engine.extraArgs must not hold --disable-log-stats, nor a proxy answer"
             )
-        found: defaultdict[bytes, _Series] = defaultdict(dict)
-        remembered = self._remembered
+        self._memory.trim()
+        known, meaning = self._memory.known, self._memory.meaning
+        found: defaultdict[bytes, Series] = defaultdict(dict)
         for name, text, value in lines:
-            labels = remembered.get(text) or self._labels(text)
+            labels = known.get(text) or meaning(text)
             series = found[name]
-            number = _number(name, value)
+            try:
+                number = float(value)
+            except ValueError:
+                number = -1.0
+            if not 0.0 <= number < inf:  # NaN is not, either
+                raise PageError("invalid", f"{name.decode()} is {value.decode(errors='replace')}")
             # Aliases repeat the same number; the larger one is right should one of them lag.
-            series[labels] = max(number, series.get(labels, 0.0))
+            if labels not in series or number > series[labels]:
+                series[labels] = number
         return self._page(found)
 
-    def _labels(self, text: bytes) -> _Labels:
-        if len(text) > MAX_LABELS:
-            raise PageError("invalid", f"labels of {len(text)} bytes (limit {MAX_LABELS})")
-        pairs = {name.decode(): value.decode(errors="replace") for name, value in _LABEL.findall(text)}
-        pairs.pop("model_name", None)
-        engine, bound = pairs.pop("engine", "0"), pairs.pop("le", None)
-        if "num_gpu_blocks" in pairs:  # cache_config_info: a hundred settings, of which one matters
-            labels = _Labels(engine, None, (), _capacity(pairs))
-        else:
-            others = tuple(sorted(pairs.items()))
-            labels = _Labels(engine, None if bound is None else _bound(bound), others, None)
-        if len(text) <= MAX_REMEMBERED_LABELS:
-            if len(self._remembered) >= MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[text] = labels
-        return labels
-
-    def _page(self, found: Mapping[bytes, _Series]) -> Page:
+    def _page(self, found: Found) -> Page:
         names = self._names
-        running, waiting = _by_engine(found, names.running), _by_engine(found, names.waiting)
-        steps, step_tokens = (_by_engine(found, names.steps + part) for part in (b"_count", b"_sum"))
+        running, waiting = by_engine(found, names.running), by_engine(found, names.waiting)
+        steps, step_tokens = (by_engine(found, names.steps + part) for part in (b"_count", b"_sum"))
         if not running.keys() == waiting.keys() == steps.keys():
             raise PageError("incomplete", "the page tells running, waiting and steps of different engines")
-        usage = _by_engine(found, names.kv_usage) if names.kv_usage in found else {}
+        usage = by_engine(found, names.kv_usage) if names.kv_usage in found else {}
         capacity = {
             labels.engine: labels.capacity
             for labels in found.get(names.cache_config, ())
@@ -167,24 +129,24 @@ class PageReader:
             },
             running=sum(running.values()),
             waiting=sum(waiting.values()),
-            waiting_by_reason=_by_reason(found.get(names.waiting_by_reason, {})),
+            waiting_by_reason=by_reason(found.get(names.waiting_by_reason, {})),
             kv_capacity=sum(capacity.values()) if capacity.keys() >= running.keys() else None,
-            kv_usage=_weighted(usage, capacity) if usage.keys() >= running.keys() else None,
-            prompt_tokens=_sum(found, names.prompt_tokens),
+            kv_usage=weighted(usage, capacity) if usage.keys() >= running.keys() else None,
+            prompt_tokens=total(found, names.prompt_tokens),
             # Counted with the prompt's tokens; the prefix cache's own hits are counted at the look-up, earlier.
             cached_prompt_tokens=sum(found[names.cached if told else names.prefix_hits].values()),
-            generated_tokens=_sum(found, names.generated_tokens),
-            preemptions=_sum(found, names.preemptions),
+            generated_tokens=total(found, names.generated_tokens),
+            preemptions=total(found, names.preemptions),
             prefix_queries=sum(found[names.prefix_queries].values()),
             prefix_hits=sum(found[names.prefix_hits].values()),
-            finished=_sum(found, names.finished + b"_count"),
-            finished_generated_tokens=_sum(found, names.finished + b"_sum"),
+            finished=total(found, names.finished + b"_count"),
+            finished_generated_tokens=total(found, names.finished + b"_sum"),
             steps=sum(steps.values()),
             step_tokens=sum(step_tokens.values()),
-            queued=_sum(found, names.queue_time + b"_count"),
-            queue_seconds=_sum(found, names.queue_time + b"_sum"),
-            first_token=_histogram(found, names.first_token + b"_bucket"),
-            token_gap=_histogram(found, names.token_gap + b"_bucket"),
+            queued=total(found, names.queue_time + b"_count"),
+            queue_seconds=total(found, names.queue_time + b"_sum"),
+            first_token=self._memory.histogram(found, names.first_token + b"_bucket"),
+            token_gap=self._memory.histogram(found, names.token_gap + b"_bucket"),
         )
 
 
@@ -221,75 +183,11 @@ class _Names:
         return [*plain, *parts, *(name + b"_bucket" for name in bucketed)]
 
 
-def _number(name: bytes, value: bytes) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not (isfinite(number) and number >= 0):
-        raise PageError("invalid", f"{name.decode()} is {value.decode(errors='replace')}")
-    return number
-
-
-def _bound(text: str) -> float:
-    try:
-        bound = float(text)
-    except ValueError:
-        bound = -inf
-    if not bound >= 0:
-        raise PageError("invalid", f'a bucket with le="{text[:40]}"')
-    return bound
-
-
-def _sum(found: Mapping[bytes, _Series], name: bytes) -> float:
-    """Over all engines and further labels."""
-    series = found.get(name)
-    if not series:
-        raise PageError("incomplete", f"no {name.decode()} on the page")
-    return sum(series.values())
-
-
-def _by_engine(found: Mapping[bytes, _Series], name: bytes) -> dict[str, float]:
-    _sum(found, name)
-    values: defaultdict[str, float] = defaultdict(float)
-    for labels, value in found[name].items():
-        values[labels.engine] += value
-    return dict(values)
-
-
-def _by_reason(series: _Series) -> dict[str, float]:
-    reasons: defaultdict[str, float] = defaultdict(float)
-    for labels, value in series.items():
-        reasons[dict(labels.others).get("reason", "")] += value
-    return dict(reasons)
-
-
-def _histogram(found: Mapping[bytes, _Series], name: bytes) -> Histogram:
-    _sum(found, name)
-    counts: defaultdict[float, float] = defaultdict(float)
-    for labels, value in found[name].items():
-        if labels.bound is not None:
-            counts[labels.bound] += value
-    try:
-        return Histogram(tuple(sorted(counts)), tuple(counts[bound] for bound in sorted(counts)))
-    except ValueError as error:
-        raise PageError("invalid", f"{name.decode()}: {error}") from None
-
-
-def _capacity(settings: Mapping[str, str]) -> float | None:
-    """Tokens. Only the first is right for a hybrid model, whose layers share blocks; releases before 0.24 lack it."""
-    for names in (("kv_cache_size_tokens",), ("num_gpu_blocks", "block_size")):
-        values = [settings.get(name, "") for name in names]
-        if all(value.isdecimal() and len(value) < 16 for value in values):
-            tokens = 1.0
-            for value in values:
-                tokens *= int(value)
-            return tokens or None
-    return None
-
-
-def _weighted(usage: Mapping[str, float], capacity: Mapping[str, float]) -> float:
-    """Mean of the engines' usage, by capacity where all are known."""
-    if capacity.keys() >= usage.keys():
-        return sum(used * capacity[engine] for engine, used in usage.items()) / sum(capacity[e] for e in usage)
-    return sum(usage.values()) / len(usage)
+def _any_of(words: Collection[str]) -> str:
+    """A pattern for any of these words that looks at each letter once: a third faster than their alternatives."""
+    if len(words) == 1:
+        return re.escape(next(iter(words)))
+    heads = sorted({word[:1] for word in words}, reverse=True)
+    tails = {head: [word[1:] for word in words if word[:1] == head] for head in heads}
+    parts = [re.escape(head) + _any_of(tails[head]) if head else "" for head in heads]
+    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -105,11 +106,10 @@ class Clients:
         """Whether these reach the engine, by its Service as well as by its pod's address, and the others by neither."""
         (pod,) = self._chat.pods("support")
         targets = {"Service": (f"support.{self._chat.name}.svc", 80), "pod": (pod["status"]["podIP"], 8000)}
-        reached = {
-            f"{role} -> {kind}": self._reaches(role, host, port)
-            for role in EVERYBODY
-            for kind, (host, port) in targets.items()
-        }
+        ways = {f"{role} -> {kind}": (role, *target) for role in EVERYBODY for kind, target in targets.items()}
+        # Side by side: each that is blocked waits for its timeout.
+        with ThreadPoolExecutor(len(ways)) as pool:
+            reached = dict(zip(ways, pool.map(lambda way: self._reaches(*way), ways.values()), strict=True))
         assert reached == {way: way.split()[0] in roles for way in reached}
         return True
 

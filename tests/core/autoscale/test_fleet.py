@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
-from math import inf
+from math import e, inf
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slmfleet.core.autoscale.advice import PodLoad
 from slmfleet.core.autoscale.fleet import FORGET_SECONDS, FleetLooks, Objectives, Reading
 from slmfleet.core.autoscale.signals import Signals
 from slmfleet.engine.histogram import Histogram
@@ -158,8 +159,8 @@ def test_pods_come_and_go_without_a_trace_in_the_amounts() -> None:
     fleet = Fleet()
     fleet.look(a=page(generated_tokens=1e6))
     fleet.look(b=page(generated_tokens=1e6))
-    signals = fleet.look(a=page(generated_tokens=1e6), b=page(generated_tokens=1e6 + 5))
-    assert (signals.measured, signals.generated_tokens) == (1, 5)
+    signals = fleet.look(a=page(generated_tokens=1e6), b=page(generated_tokens=1e6 + 5), c=page(generated_tokens=1e6))
+    assert (signals.reporting, signals.measured, signals.generated_tokens) == (3, 2, 5)
 
 
 def test_a_restarted_engine_added_what_its_counters_show_even_where_one_has_caught_up() -> None:
@@ -234,6 +235,34 @@ def test_one_hung_rank_is_seen_beside_one_that_works() -> None:
         engines = {"0": both.engines["0"], "1": EngineState(2.0, 0.0, 0.5, 7.0, 7.0)}
         signals = fleet.look(a=replace(both, engines=engines))
     assert signals.hung == 1
+
+
+def test_a_pod_that_gets_no_traffic_is_read_for_its_load_alone() -> None:
+    fleet = FleetLooks[str](hung_after=2.0)
+    fleet.look(10.0, {"a": Reading(10.0, page(3))}, 0, OBJECTIVES, {"b": Reading(10.0, page(2, 1))})
+    signals = fleet.look(
+        12.0, {"a": Reading(12.0, page(4))}, 0, OBJECTIVES, {"b": Reading(12.0, page(2, 1)), "c": None}
+    )
+    assert (signals.ready, signals.reporting, signals.running, signals.hung) == (1, 1, 4, 0)
+    assert fleet.loads == {"a": PodLoad(4, 0), "b": PodLoad(2, 1)}
+    assert fleet.hung == ("b",)
+
+
+def test_a_pod_that_is_emptied_and_put_back_keeps_its_counters() -> None:
+    fleet = FleetLooks[str]()
+    fleet.look(10.0, {"a": Reading(10.0, page())}, 0, OBJECTIVES)
+    fleet.look(12.0, {}, 0, OBJECTIVES, {"a": Reading(12.0, page(generated_tokens=50.0))})
+    assert fleet.look(14.0, {"a": Reading(14.0, page(generated_tokens=60.0))}, 0, OBJECTIVES).generated_tokens == 10
+
+
+def test_what_the_prefix_cache_answered_long_ago_counts_less() -> None:
+    fleet = Fleet()
+    fleet.look(a=page())
+    fleet.look(a=page(cached_prompt_tokens=1000.0))
+    assert fleet.looks.loads["a"].cached_prompt_tokens == 1000
+    for _ in range(150):
+        fleet.look(a=page(cached_prompt_tokens=1000.0))
+    assert fleet.looks.loads["a"].cached_prompt_tokens == pytest.approx(1000 / e)
 
 
 COUNTERS = st.fixed_dictionaries(

@@ -18,11 +18,14 @@ What each trouble means:
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, TypeVar
+from math import exp
+from types import MappingProxyType
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from slmfleet.engine.histogram import Histogram
 from slmfleet.engine.page import Page
 
+from .advice import PodLoad
 from .signals import Signals
 
 Pod = TypeVar("Pod", bound=Hashable)
@@ -31,6 +34,8 @@ FORGET_SECONDS: Final = 60.0
 """Longer gaps say nothing about the last seconds."""
 HUNG_SECONDS: Final = 30.0
 """Well above the longest step: 16,384 tokens of prefill take 8 s at 2,000 tokens a second, a slow CPU's speed."""
+CACHE_SECONDS: Final = 300.0
+"""Prompts that the prefix cache answered so long ago count 1/e."""
 MAX_TOKENS_PER_SECOND: Final = 2e6
 """Of one server, above what eight of the fastest GPUs prefill from their caches."""
 MAX_REQUESTS_PER_SECOND: Final = 2e4
@@ -74,6 +79,7 @@ class _Amounts(NamedTuple):
 
 
 _NONE: Final = _Amounts(*(0.0,) * len(_Amounts._fields))
+_NOBODY: Final[Mapping[Any, None]] = MappingProxyType({})
 _COUNTERS: Final = (
     "prompt_tokens",
     "cached_prompt_tokens",
@@ -96,25 +102,33 @@ class FleetLooks(Generic[Pod]):
         self._before: float | None = None
         self.hung: tuple[Pod, ...] = ()
         """Whose engine stood still at the last look."""
+        self.loads: dict[Pod, PodLoad] = {}
+        """What those had to do that the last look could read."""
 
-    def look(self, now: float, ready: Mapping[Pod, Reading | None], pending: int, objectives: Objectives) -> Signals:
+    def look(
+        self,
+        now: float,
+        ready: Mapping[Pod, Reading | None],
+        pending: int,
+        objectives: Objectives,
+        others: Mapping[Pod, Reading | None] = _NOBODY,
+    ) -> Signals:
         """One look. `now` is on a clock that only runs forward.
 
-        `ready` has every pod that gets traffic, with the page that came since the look before, or None.
+        `ready` has every pod that gets traffic, with the page that came since the look before, or None. `others` get
+        none, because they are being emptied, say: they are no part of the signals, but of the loads and the hung.
         """
         seconds = 0.0 if self._before is None else now - self._before
         if not 0.0 < seconds <= FORGET_SECONDS:
             seconds = 0.0
             self._known.clear()
         read = {pod: reading for pod, reading in ready.items() if reading is not None}
-        known = self._known
-        gained = [
-            amounts
-            for pod, reading in read.items()
-            if pod in known and (amounts := self._gained(known[pod], reading, seconds, objectives)) is not None
-        ]
-        self._remember(now, ready, read)
-        self.hung = tuple(pod for pod in read if self._stands_still(known[pod]))
+        also = {pod: reading for pod, reading in others.items() if reading is not None}
+        gained = {pod: self._gained(pod, reading, seconds, objectives) for pod, reading in (read | also).items()}
+        self._remember(now, gained, read | also)
+        known = [amounts for pod in read if (amounts := gained[pod]) is not None]
+        self.hung = tuple(pod for pod in gained if self._stands_still(self._known[pod]))
+        self.loads = {pod: self._known[pod].load for pod in gained}
         self._before = now
         pages = [reading.page for reading in read.values()]
         # A model without KV cache, or a capacity that nobody tells: neither side of the fraction.
@@ -131,13 +145,15 @@ class FleetLooks(Generic[Pod]):
             kv_capacity=sum(capacity for _, capacity in caches if capacity is not None),
             max_kv_usage=max((usage for usage, _ in caches), default=0.0),
             max_waiting=max((page.waiting for page in pages), default=0.0),
-            **_Amounts(*map(sum, zip(_NONE, *gained, strict=True)))._asdict(),
-            measured=len(gained),
-            hung=len(self.hung),
+            **_Amounts(*map(sum, zip(_NONE, *known, strict=True)))._asdict(),
+            measured=len(known),
+            hung=sum(pod in read for pod in self.hung),
         )
 
-    def _gained(self, known: "_Known", reading: Reading, seconds: float, objectives: Objectives) -> _Amounts | None:
+    def _gained(self, pod: Pod, reading: Reading, seconds: float, objectives: Objectives) -> _Amounts | None:
         """What a pod added since the look before; None where that cannot be told."""
+        if (known := self._known.get(pod)) is None:
+            return None
         gap = reading.at - known.last.at
         before, after = known.last.page, reading.page
         if gap <= 0.0 or before.engines.keys() != after.engines.keys():
@@ -149,16 +165,16 @@ class FleetLooks(Generic[Pod]):
             return amounts
         return _Amounts(*(value * min(1.0, seconds / gap) for value in amounts))
 
-    def _remember(self, now: float, ready: Mapping[Pod, Reading | None], read: Mapping[Pod, Reading]) -> None:
+    def _remember(self, now: float, gained: Mapping[Pod, _Amounts | None], read: Mapping[Pod, Reading]) -> None:
         known = self._known
         for pod, reading in read.items():
-            if pod not in known:
-                known[pod] = _Known(reading)
-            else:
-                known[pod].take(reading)
+            amounts = gained[pod]
+            known.setdefault(pod, _Known(reading)).take(
+                reading, 0.0 if amounts is None else amounts.cached_prompt_tokens
+            )
         for pod in known.keys() - read.keys():
             known[pod].reported = False
-            if pod not in ready or now - known[pod].last.at > FORGET_SECONDS:
+            if now - known[pod].last.at > FORGET_SECONDS:
                 del known[pod]
 
     def _stands_still(self, known: "_Known") -> bool:
@@ -174,9 +190,19 @@ class _Known:
     """At the look before."""
     still: dict[str, float] = field(default_factory=dict)
     """When its engines that have requests and do not move were first seen as they are."""
+    cached: float = 0.0
+    """Prompt tokens from its prefix cache, those of longer ago counting less and less."""
 
-    def take(self, reading: Reading) -> None:
-        """The next page."""
+    @property
+    def load(self) -> PodLoad:
+        """What it has to do."""
+        return PodLoad(self.last.page.running, self.last.page.waiting, self.cached)
+
+    def take(self, reading: Reading, cached: float) -> None:
+        """The next page, and the prompt tokens that the prefix cache answered since the one before."""
+        if reading.at == self.last.at:
+            return
+        self.cached = cached + self.cached * exp((self.last.at - reading.at) / CACHE_SECONDS)
         before = self.last.page.engines
         self.still = {
             rank: self.still.get(rank, self.last.at)

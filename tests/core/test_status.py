@@ -1,9 +1,12 @@
 """What the status says in each situation: the reason, the words, the phase."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from slmfleet.api.cold_start import ColdStartStatus, PhaseSeconds
 from slmfleet.core.plan import plan
 from slmfleet.core.types import Observed, Ref, WriteFailure
 
@@ -242,3 +245,25 @@ def test_a_url_is_only_told_once_the_service_is_ours() -> None:
 def test_an_affinity_that_has_no_pods_structure_is_refused_by_its_path() -> None:
     p = decide(Observed(slm(pod={"affinity": {"nodeAffinity": "foo"}})))
     assert condition(p, "Accepted")[2].startswith("spec.pod.affinity.nodeAffinity: not the structure that a pod has")
+
+
+COLD_START = ColdStartStatus(
+    starts=3, **{phase: PhaseSeconds(p50=10, p90=20) for phase in ("scheduling", "pulling", "loading", "total")}
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"paused": True},
+        {"engine": {"version": "0.32.0", "maxModelLen": 4096}},
+        {"accelerator": {"class": "nvidia-x9"}},  # refused
+    ],
+)
+def test_how_long_starts_take_outlasts_what_nobody_measured_again(change: dict[str, Any]) -> None:
+    observed = replace(applied(slm(), **counts(1, 1)), cold_start=COLD_START)
+    told = decide(observed).status
+    assert told["coldStart"] == COLD_START.to_manifest()
+    changed = slm(**change) | {"status": told}
+    assert decide(replace(observed, slm=changed, cold_start=None)).status["coldStart"] == told["coldStart"]

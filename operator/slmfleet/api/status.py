@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .base import ApiModel
+from .cold_start import ColdStartStatus
 from .conditions import Condition
 from .scaling import ScalingStatus
 
@@ -53,6 +54,7 @@ class SLMDeploymentStatus(ApiModel):
     url: str = Field("", max_length=512, description="Address of the OpenAI-compatible API inside the cluster.")
     engine: EngineStatus | None = Field(None, description="The engine in use.")
     revision: RevisionStatus | None = Field(None, description="The pod template in use.")
+    cold_start: ColdStartStatus | None = Field(None, description="How long replicas take to start.")
     scaling: ScalingStatus | None = Field(None, description="Why there are so many replicas.")
     conditions: Annotated[
         list[Condition],

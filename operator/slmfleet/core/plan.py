@@ -49,7 +49,7 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     if observed.failures:
         status = rejected_status(observed.slm, _refused(observed), deployment, problem, now, accepted.resolution)
     else:
-        target = Target(scaled.replicas, observed.advice)
+        target = Target(scaled.replicas, observed.advice, observed.cold_start)
         status = accepted_status(observed.slm, accepted, revision, target, deployment, problem, now)
     told = Plan(
         status=status,

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
+from slmfleet.api.cold_start import ColdStartStatus
 from slmfleet.api.conditions import Condition, ConditionType, Reason
 from slmfleet.api.describe import model_in
 from slmfleet.api.scaling import ScalingStatus
@@ -38,6 +39,7 @@ class Running:
     engine: EngineStatus | None = None
     revision: RevisionStatus | None = None
     scaling: ScalingStatus | None = None
+    cold_start: ColdStartStatus | None = None
 
     @classmethod
     def carried(cls, before: Manifest) -> "Running":
@@ -48,6 +50,7 @@ class Running:
             _carried(EngineStatus, before.get("engine")),
             _carried(RevisionStatus, before.get("revision")),
             _carried(ScalingStatus, before.get("scaling")),
+            ColdStartStatus.of(before.get("coldStart")),
         )
 
 
@@ -57,6 +60,8 @@ class Target:
 
     replicas: int
     advice: Advice | None = None
+    cold_start: ColdStartStatus | None = None
+    """How long they take to start; None where nobody measured since the operator started."""
 
 
 def accepted_status(
@@ -96,8 +101,10 @@ def accepted_status(
         statements[ConditionType.SCALING_ACTIVE] = scaling_active(
             spec.scaling, target.advice, scaling, _carried(Condition, told)
         )
+    carried = Running.carried(before)
+    cold_start = target.cold_start or carried.cold_start
     if held is not None and not facts.current:
-        return _status(slm, facts, statements, now, replace(Running.carried(before), scaling=scaling))
+        return _status(slm, facts, statements, now, replace(carried, scaling=scaling, cold_start=cold_start))
     image = next(c["image"] for c in revision.template["spec"]["containers"] if c["name"] == ENGINE_CONTAINER)
     running = Running(
         gpus=desired * spec.parallelism.tensor if accepted.accelerator.resource_name else 0,
@@ -107,6 +114,7 @@ def accepted_status(
         ),
         revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
         scaling=scaling,
+        cold_start=cold_start,
     )
     return _status(slm, facts, statements, now, running)
 
@@ -180,6 +188,7 @@ def _status(slm: Manifest, f: Fleet, statements: Statements, now: datetime, runn
         engine=running.engine,
         revision=running.revision,
         scaling=running.scaling,
+        cold_start=running.cold_start,
         conditions=_conditions(slm, statements, now),
     ).to_manifest()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from slmfleet.api.access import Peer
+from slmfleet.api.cold_start import ColdStartStatus
 
 from .autoscale.advice import Advice
 
@@ -75,6 +76,8 @@ class Observed:
     failures: tuple[WriteFailure, ...] = ()
     advice: Advice | None = None
     """What the scaling loop has decided last; None while it has decided nothing, or has nothing to."""
+    cold_start: ColdStartStatus | None = None
+    """How long its replicas have taken to start; None while none was seen to."""
     told: Mapping[str, bool] = field(default_factory=dict)
     """By a pod's uid: what its guard has confirmed last, to drain (True) or to go on (False)."""
 

@@ -32,6 +32,7 @@ from slmfleet.kube.store import Change
 from slmfleet.metrics.registry import Metrics
 
 from . import handlers
+from .cold_starts import ColdStarts
 from .health import queue_troubles, reading_troubles, watch_troubles
 from .objects import Objects, key_of
 from .reconciler import Access, Planner, Reconciler
@@ -76,6 +77,7 @@ class Operator:
             recorder=Recorder(client, self._fence, settings.pod_name, wall_clock),
             logs=Logs(client),
         )
+        self._cold_starts = ColdStarts()
         self._client = client
         self._plan = plan
         self._metrics = metrics
@@ -149,7 +151,7 @@ class Operator:
             key=key,
             peers=self._settings.peers,
         )
-        return Reconciler(self._plan, config, self._access, self._objects, self._metrics, wall_clock)
+        return Reconciler(self._plan, config, self._access, self._objects, self._metrics, wall_clock, self._cold_starts)
 
     def _fence(self) -> float:
         return self._lease.assert_held() if self._settings.leader_election else inf
@@ -205,6 +207,7 @@ class Operator:
             return
         self._queue.forget(key)
         self._access.applier.forget(key)
+        self._cold_starts.forget(key)
         self._access.status.forget(uid_of(change.before or {}))
 
     def _export(self, metrics: Metrics) -> None:

@@ -25,10 +25,11 @@ from slmfleet.kube.events import Recorder
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.pod_events import latest_warning
 from slmfleet.kube.queue import Result
-from slmfleet.kube.resources import CREATE_ONLY, PODS, Key, resource_of, uid_of
+from slmfleet.kube.resources import CREATE_ONLY, PODS, Key, name_of, resource_of, uid_of
 from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
 
+from .cold_starts import ColdStarts
 from .objects import SLM_DEPLOYMENTS, Objects
 
 # Each round learns of objects or logs that the decision asked for; the second one usually asks for nothing.
@@ -63,6 +64,7 @@ class Reconciler:
     objects: Objects
     metrics: Metrics
     wall: Callable[[], datetime]
+    cold_starts: ColdStarts = field(default_factory=ColdStarts)
 
     async def __call__(self, key: Key) -> Result:
         """One reconcile; what goes wrong is logged, counted and tried again, never raised."""
@@ -102,7 +104,7 @@ class Reconciler:
         slm = self.objects.slms.get(key)
         if slm is None or slm["metadata"].get("deletionTimestamp"):
             return "ok", Result()  # garbage collection takes the children
-        decision = await self._decide(_observe(slm, self.objects, self.access.cache))
+        decision = await self._decide(self._observe(slm))
         creates = any(Ref.of(manifest) not in decision.observed.children for manifest in decision.plan.apply)
         if creates and not await self._stands(slm):
             return "ok", Result()
@@ -116,6 +118,17 @@ class Reconciler:
         await self._tell(slm, decision.plan)
         after = decision.plan.requeue_after
         return ("refused", Result(after, failed=True)) if failures else ("ok", Result(after))
+
+    def _observe(self, slm: Manifest) -> Observed:
+        everything = self.access.cache.children(name_of(slm))
+        pods = tuple(child for child in everything if child["kind"] == PODS.kind)
+        return Observed(
+            slm=slm,
+            children={Ref.of(child): child for child in everything if child["kind"] != PODS.kind},
+            pods=pods,
+            accelerator=self.objects.accelerator_of(slm),
+            cold_start=self.cold_starts.see(slm, pods).status(),
+        )
 
     async def _stands(self, slm: Manifest) -> bool:
         """Whether the API server still has this very object; what it has instead is taken in.
@@ -243,14 +256,3 @@ class _Decision:
 
     observed: Observed
     plan: Plan = field(default_factory=Plan)
-
-
-def _observe(slm: Manifest, objects: Objects, cache: Cache) -> Observed:
-    key = (slm["metadata"]["namespace"], slm["metadata"]["name"])
-    everything = cache.children(key)
-    return Observed(
-        slm=slm,
-        children={Ref.of(child): child for child in everything if child["kind"] != PODS.kind},
-        pods=tuple(child for child in everything if child["kind"] == PODS.kind),
-        accelerator=objects.accelerator_of(slm),
-    )

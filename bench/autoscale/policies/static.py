@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.autoscale.policy import Look
 
@@ -12,7 +13,7 @@ class Schedule:
 
     lag = 1.0
 
-    def __init__(self, name: str, replicas: Sequence[int], period: float = 1.0) -> None:
+    def __init__(self, name: str, replicas: Sequence[int] | NDArray[np.int64], period: float = 1.0) -> None:
         self.name = name
         self.period = period
         self._replicas = np.asarray(replicas, np.int64)

@@ -1,0 +1,125 @@
+"""slmfleet's scaler as a policy, and without each of its parts: what each is worth is measured, not believed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from bench.autoscale.hardware import MAX_NUM_SEQS
+from bench.autoscale.policy import Look, Policy
+from bench.autoscale.run import Setting
+from slmfleet.core.autoscale.decision import Bound, Need, Situation
+from slmfleet.core.autoscale.history import Highest
+from slmfleet.core.autoscale.load import MEAN
+from slmfleet.core.autoscale.scaler import Scaler
+from slmfleet.core.autoscale.settings import Settings
+
+PERIOD: Final = 2.0
+LAG: Final = 1.0
+
+
+class Slmfleet:
+    """The product's Scaler, as the operator's loop drives it: a look every second, a decision every two."""
+
+    period = PERIOD
+    lag = LAG
+
+    def __init__(self, name: str, setting: Setting, scaler: Scaler) -> None:
+        self.name = name
+        self._setting = setting
+        self._scaler = scaler
+
+    def look(self, look: Look) -> None:
+        """A scrape of the engines."""
+        self._scaler.look(look.signals)
+
+    def desired(self, now: float, current: int, ready: int) -> int:  # noqa: ARG002 - the signals tell who is ready
+        """A decision; the cold-start ledger knows the usual start times, whatever a fault does to them."""
+        s = self._setting
+        decision = self._scaler.decide(
+            Situation(
+                now=now,
+                current=current,
+                floor=Bound(1, "spec.scaling.minReplicas"),
+                ceiling=Bound(s.quota, "quota"),
+                lead_p50=s.start_p50,
+                lead_p90=s.start_p90,
+                rolling_out=False,
+            )
+        )
+        return decision.desired
+
+
+def settings(setting: Setting) -> Settings:
+    """What a user would write: the objective, nothing tuned; the engine's step times as the accelerator's class has them."""
+    gpu = setting.gpu
+    return Settings(
+        ttft_objective=gpu.ttft,
+        step_time=gpu.step,
+        max_num_seqs=MAX_NUM_SEQS,
+        holds_back=setting.router == "late",
+    )
+
+
+class Without(Scaler):
+    """The scaler without some of its considerations."""
+
+    dropped: frozenset[str] = frozenset()
+
+    def considered(self, situation: Situation) -> tuple[Need, ...]:
+        """All needs but those dropped."""
+        return tuple(need for need in super().considered(situation) if need.name not in self.dropped)
+
+
+def _without(*names: str) -> Callable[[Settings], Scaler]:
+    def made(known: Settings) -> Scaler:
+        scaler = Without(known)
+        scaler.dropped = frozenset(names)
+        return scaler
+
+    return made
+
+
+def _no_learning(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.load.capacity.take = lambda *_: None  # type: ignore[method-assign]
+    return scaler
+
+
+def _no_memory(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.load.peaks = Highest(MEAN)
+    return scaler
+
+
+def _no_hold(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.needed.at = lambda now, seconds=None: Highest.at(scaler.needed, now, 2 * PERIOD)  # type: ignore[method-assign] # noqa: ARG005
+    return scaler
+
+
+def _no_budget(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.load.budget.take = lambda *_: None  # type: ignore[method-assign]
+    return scaler
+
+
+def _no_prior(known: Settings) -> Scaler:
+    return Scaler(replace(known, step_time=None))
+
+
+VARIANTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
+    "slmfleet-minus-surge": _without("surge"),
+    "slmfleet-minus-backlog": _without("backlog"),
+    "slmfleet-minus-kv": _without("kvCache"),
+    "slmfleet-minus-learning": _no_learning,
+    "slmfleet-minus-memory": _no_memory,
+    "slmfleet-minus-hold": _no_hold,
+    "slmfleet-minus-budget": _no_budget,
+    "slmfleet-minus-prior": _no_prior,
+}
+
+
+def maker(name: str) -> Callable[[Setting], Policy]:
+    """How slmfleet, or a variant without a part, is made."""
+    build: Callable[[Settings], Scaler] = VARIANTS.get(name, Scaler)
+    return lambda setting: Slmfleet(name, setting, build(settings(setting)))

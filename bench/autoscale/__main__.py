@@ -39,7 +39,7 @@ COLUMNS: Final = (
 
 
 def spread(p50: float) -> float:
-    """The 90th percentile of a start time whose median is given: long starts wander more (images, weights, compiling)."""
+    """The 90th percentile of a start time with this median: long starts wander more (images, weights, compiling)."""
     return p50 * (1.64 if p50 >= 90 else 1.35)
 
 
@@ -67,7 +67,8 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     p90 = args.start_time_p90 or spread(args.start_time)
     setting = Setting(gpu_of(args), args.start_time, max(p90, args.start_time), args.router, args.seed)
     yard = measured(load, setting)
-    note(f"{len(yard.load)} requests in {yard.load.duration / 3600:.2f} h, static peak {yard.static} x {setting.gpu.name}")
+    hours = yard.load.duration / 3600
+    note(f"{len(yard.load)} requests in {hours:.2f} h, static peak {yard.static} x {setting.gpu.name}")
     if len(yard.load) < len(load):
         note(f"{len(load) - len(yard.load)} requests are longer than the KV cache of one engine and left out")
     names = set(args.policy)
@@ -99,7 +100,7 @@ def read(args: argparse.Namespace) -> Workload:
     scale = args.scale or compare.several_replicas(at, gpu_of(args))
     load = at(scale)
     if len(load) >= MAX_REQUESTS:
-        note(f"only the first {len(load)} requests, {load.duration / 3600:.2f} h: choose a smaller --scale for more hours")
+        note(f"only the first {len(load)} requests, {load.duration / 3600:.2f} h: a smaller --scale gives more hours")
     if not args.scale:
         note(f"--scale {scale:.3g}")
     return load

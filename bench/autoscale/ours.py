@@ -9,12 +9,14 @@ from bench.autoscale.policy import Look, Policy
 from bench.autoscale.run import Setting
 from slmfleet.core.autoscale.decision import Bound, Need, Situation
 from slmfleet.core.autoscale.history import Highest
-from slmfleet.core.autoscale.load import MEAN
+from slmfleet.core.autoscale.load import MEAN, Load
 from slmfleet.core.autoscale.scaler import Scaler
 from slmfleet.core.autoscale.settings import Settings
 
 PERIOD: Final = 2.0
 LAG: Final = 1.0
+WITH_ITL: Final = "slmfleet-itl"
+"""With an objective for the time between tokens too, which the others cannot be given."""
 
 
 class Slmfleet:
@@ -50,7 +52,7 @@ class Slmfleet:
 
 
 def settings(setting: Setting) -> Settings:
-    """What a user would write: the objective, nothing tuned; the engine's step times as the accelerator's class has them."""
+    """What a user would write: the objective, nothing tuned. The step times are those of the accelerator's class."""
     gpu = setting.gpu
     return Settings(
         ttft_objective=gpu.ttft,
@@ -81,33 +83,47 @@ def _without(*names: str) -> Callable[[Settings], Scaler]:
 
 def _no_learning(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    scaler.load.capacity.take = lambda *_: None  # type: ignore[method-assign]
+    _parts(scaler)[0].capacity.take = _nothing  # type: ignore[method-assign,assignment]
     return scaler
 
 
 def _no_memory(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    scaler.load.peaks = Highest(MEAN)
+    _parts(scaler)[0].peaks = Highest(MEAN)
     return scaler
 
 
 def _no_hold(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    scaler.needed.at = lambda now, seconds=None: Highest.at(scaler.needed, now, 2 * PERIOD)  # type: ignore[method-assign] # noqa: ARG005
+    held = _parts(scaler)[1]
+    held.seconds = 2 * PERIOD
     return scaler
 
 
 def _no_budget(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    scaler.load.budget.take = lambda *_: None  # type: ignore[method-assign]
+    _parts(scaler)[0].budget.take = _nothing  # type: ignore[method-assign,assignment]
     return scaler
+
+
+def _nothing(*_: object) -> None:
+    """In the place of what is left out."""
+
+
+def _parts(scaler: Scaler) -> tuple[Load, Highest]:
+    """What it remembers of the load, and of its own needs: the comparison takes single parts away."""
+    return scaler._load, scaler._needed  # noqa: SLF001
 
 
 def _no_prior(known: Settings) -> Scaler:
     return Scaler(replace(known, step_time=None))
 
 
-VARIANTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
+def _with_itl(goal: float, known: Settings) -> Scaler:
+    return Scaler(replace(known, itl_objective=goal))
+
+
+PARTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
     "slmfleet-minus-surge": _without("surge"),
     "slmfleet-minus-backlog": _without("backlog"),
     "slmfleet-minus-kv": _without("kvCache"),
@@ -119,7 +135,12 @@ VARIANTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
 }
 
 
+VARIANTS: Final = (WITH_ITL, *PARTS)
+
+
 def maker(name: str) -> Callable[[Setting], Policy]:
     """How slmfleet, or a variant without a part, is made."""
-    build: Callable[[Settings], Scaler] = VARIANTS.get(name, Scaler)
+    build: Callable[[Settings], Scaler] = PARTS.get(name, Scaler)
+    if name == WITH_ITL:
+        return lambda setting: Slmfleet(name, setting, _with_itl(setting.gpu.itl, settings(setting)))
     return lambda setting: Slmfleet(name, setting, build(settings(setting)))

@@ -78,8 +78,12 @@ class Scaler:
             return bounded(situation, situation.current, "noData", why, ())
         return self._by_load(situation, signals)
 
+    def considered(self, situation: Situation) -> tuple[Need, ...]:
+        """What each consideration asks for."""
+        return needs(self._load, self._lead, situation.lead_p90)
+
     def _by_load(self, situation: Situation, signals: Signals) -> Decision:
-        found = needs(self._load, self._lead, situation.lead_p90)
+        found = self.considered(situation)
         top = max(found, key=lambda need: need.replicas)
         now, current = situation.now, situation.current
         self._needed.add(now, top.replicas)

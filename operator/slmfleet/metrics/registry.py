@@ -37,6 +37,18 @@ class Metrics:
             ("kind", "verb", "result"),
             registry=self.registry,
         )
+        self.scrape_seconds = Histogram(
+            "slmfleet_scrape_seconds",
+            "Seconds from the request for an engine's metrics to the page.",
+            registry=self.registry,
+            buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+        )
+        self.scrape_failures = Counter(
+            "slmfleet_scrape_failures",
+            "Engines' pages that were not got, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
         build = Gauge("slmfleet_build_info", "1, with the version.", ("version",), registry=self.registry)
         build.labels(version).set(1)
 

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from slmfleet.core.autoscale.members import Member, members, pending
+from slmfleet.core.autoscale.members import Member, pending, serving
 
 from .pods import NOW, pod, started
 
 OUT = {"slmfleet.dev/traffic": "false"}
 
 
-def test_members_are_ready_pods_that_the_service_selects_and_nobody_deletes() -> None:
+def test_ready_pods_that_nobody_deletes_answer_even_while_they_are_emptied() -> None:
     pods = [
         started("a"),
         pod("b", scheduled=1.0),
@@ -17,7 +17,11 @@ def test_members_are_ready_pods_that_the_service_selects_and_nobody_deletes() ->
         started("d", deleting=True),
         started("e", address=""),
     ]
-    assert members(pods) == [Member("a", "support-a", "10.0.0.1"), Member("e", "support-e", "")]
+    assert serving(pods) == [
+        Member("a", "support-a", "10.0.0.1"),
+        Member("c", "support-c", "10.0.0.1"),
+        Member("e", "support-e", ""),
+    ]
 
 
 CASES: list[tuple[str, dict[str, Any], bool]] = [
@@ -44,4 +48,4 @@ def test_a_pod_on_its_way_counts_unless_it_is_broken_or_overdue(facts: dict[str,
 def test_a_pod_without_any_status_is_on_its_way() -> None:
     bare = {"metadata": {"name": "a", "uid": "a", "labels": {"slmfleet.dev/traffic": "true"}}}
     assert pending([bare], NOW, expiry=300.0) == [bare]
-    assert members([bare]) == []
+    assert serving([bare]) == []

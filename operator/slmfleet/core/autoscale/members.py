@@ -1,4 +1,4 @@
-"""Which pods of a fleet get traffic, and which are on their way."""
+"""Which pods of a fleet answer, and which are on their way."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ BROKEN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A pod that gets traffic."""
+    """A pod whose engine answers."""
 
     uid: str
     name: str
@@ -32,12 +32,12 @@ class Member:
     """Its IP; empty where the pod's status does not tell."""
 
 
-def members(pods: Iterable[Manifest]) -> list[Member]:
-    """The pods that get traffic: ready, not on their way out, and selected by the Service."""
+def serving(pods: Iterable[Manifest]) -> list[Member]:
+    """The pods whose engines answer: ready and not on their way out, those that are being emptied included."""
     return [
         Member(pod["metadata"]["uid"], pod["metadata"]["name"], pod.get("status", {}).get("podIP", ""))
         for pod in pods
-        if is_ready(pod) and carries_traffic(pod) and "deletionTimestamp" not in pod["metadata"]
+        if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
     ]
 
 

@@ -9,8 +9,9 @@ from slmfleet.simulator.faults import Faults
 from slmfleet.simulator.flags import parse
 from slmfleet.simulator.metrics import EngineMetrics
 from slmfleet.simulator.openai import Generation
+from slmfleet.simulator.scheduler import EngineModel
 from slmfleet.simulator.settings import Settings
-from slmfleet.simulator.steps import Limits, Speed, StepModel
+from slmfleet.simulator.steps import StepModel
 
 LATEST = EngineVersion((0, 32, 0))
 
@@ -27,9 +28,9 @@ def config(
 
 def engine(faults: Faults | None = None, *, max_num_seqs: int = 4, blocks: int = 64) -> Engine:
     """100 ms per step and 1,000 prompt tokens per second: round numbers for tests."""
-    limits = Limits(max_num_seqs, 2048, blocks, 16)
+    model = EngineModel(num_blocks=blocks, a=0.1, p=0.001, max_num_seqs=max_num_seqs)
     made = config("--served-model-name", "tiny")
-    return Engine(StepModel(limits, Speed(1000.0, 0.1)), EngineMetrics(LATEST, made), faults or Faults())
+    return Engine(StepModel(model), EngineMetrics(LATEST, made), faults or Faults())
 
 
 def generation(prompt_tokens: int = 100, output_tokens: int = 3, **changes: Any) -> Generation:

@@ -86,7 +86,7 @@ async def test_a_client_that_leaves_aborts_its_request_and_frees_the_cache() -> 
         await asyncio.sleep(1.0)
         request.cancel()
         await asyncio.wait([request])
-        assert (made.unfinished, made.model.used_blocks) == (0, 0)
+        assert (made.unfinished, made.model.state.used_blocks) == (0, 0)
         assert sample(made, "request_success_total", finished_reason="abort") == 1.0
 
 

@@ -13,7 +13,8 @@ from typing import Final
 from .faults import Faults
 from .metrics import EngineMetrics, FinishedRequest
 from .openai import Generation
-from .steps import Outcome, Sequence, Step, StepModel
+from .scheduler import Sequence
+from .steps import Outcome, Step, StepModel
 
 _LATE: Final = 0.5
 """Seconds behind its timetable after which the engine gives up catching up (a frozen or starved process)."""
@@ -103,8 +104,7 @@ class Engine:
             raise EngineDrainingError
         key = self._next_key
         self._next_key += 1
-        sequence = Sequence(key, request.prompt_tokens, request.output_tokens)
-        self.model.add(sequence)
+        sequence = self.model.add(key, request.prompt_tokens, request.output_tokens)
         self._in_flight[key] = _InFlight(request, sequence, asyncio.get_running_loop().time())
         self._idle.clear()
         self._wake.set()
@@ -138,7 +138,7 @@ class Engine:
             if due < loop.time() - _LATE:
                 due = loop.time()
             await asyncio.sleep(due - loop.time())
-            self._book_outcome(self.model.complete(step), loop.time())
+            self._book_outcome(self.model.complete(), loop.time())
 
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
@@ -154,7 +154,7 @@ class Engine:
         for key in step.admitted:
             item = self._in_flight[key]
             item.admitted = now if item.admitted is None else item.admitted
-        self.metrics.count("num_preemptions", len(step.preempted))
+        self.metrics.count("num_preemptions", step.preempted)
         self._show_state()
 
     def _book_outcome(self, outcome: Outcome, now: float) -> None:
@@ -204,4 +204,4 @@ class Engine:
 
     def _show_state(self) -> None:
         model = self.model
-        self.metrics.state(running=len(model.running), waiting=len(model.waiting), kv_usage=model.kv_usage)
+        self.metrics.state(running=model.state.running, waiting=model.state.waiting, kv_usage=model.kv_usage)

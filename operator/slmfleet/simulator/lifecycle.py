@@ -27,8 +27,9 @@ from .config import ConfigError, EngineConfig, ModelFacts, api_keys, config_json
 from .engine import Engine, State
 from .faults import Faults
 from .metrics import EngineMetrics
+from .scheduler import EngineModel
 from .settings import Settings
-from .steps import Limits, Speed, StepModel
+from .steps import StepModel
 
 LOG: Final = logging.getLogger("slmfleet.simulator")
 _WATCHDOG_SECONDS: Final = 1.0
@@ -149,10 +150,16 @@ def _connections(args: Namespace, app: Starlette, environment: Mapping[str, str]
 def _engine(
     args: Namespace, config: EngineConfig, settings: Settings, version: EngineVersion, faults: Faults
 ) -> Engine:
-    limits = Limits(config.max_num_seqs, config.max_num_batched_tokens, config.num_blocks, config.block_size)
-    speed = Speed(settings.prefill_tokens_per_second, settings.decode_step_ms / 1000)
+    model = EngineModel(
+        num_blocks=config.num_blocks,
+        a=settings.decode_step_ms / 1000,
+        p=1 / settings.prefill_tokens_per_second,
+        max_num_seqs=config.max_num_seqs,
+        max_num_batched_tokens=config.max_num_batched_tokens,
+        block_size=config.block_size,
+    )
     metrics = EngineMetrics(version, config, args.show_hidden_metrics_for_version)
-    return Engine(StepModel(limits, speed), metrics, faults)
+    return Engine(StepModel(model), metrics, faults)
 
 
 async def _die_on_demand(engine: Engine, fault_set: asyncio.Event) -> None:

@@ -1,79 +1,24 @@
-"""A step-time model of one engine: which requests each step works on, and how long the step takes.
+"""The scheduler's model for one engine whose requests come and go: what a look-alike's pod steps through.
 
-Continuous batching with chunked prefill as in vLLM V1 (v1/core/sched/scheduler.py): a step has a token budget
-(max_num_batched_tokens). Running requests come first, each with one decode token or the next chunk of its prompt; then
-waiting ones in the order of arrival, while a sequence slot, budget and KV-cache blocks are left. When a running request
-finds no free block, the latest running one is preempted: it loses its blocks, goes to the head of the queue and later
-computes its prompt and what it had generated again.
-
-    step seconds = decode step + prefill tokens / prefill rate
-    TTFT = queue time + the steps of the prefill;  ITL = the step's length
-
-Pure: no clock, no randomness. schedule() decides a step, complete() books it when its time has passed; between the two
-requests may come and go.
+schedule() decides a step, complete() books it when its time has passed; between the two requests may come and go.
+Pure: no clock, no randomness.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence as Values
+from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What bounds a step and the cache."""
-
-    max_num_seqs: int
-    max_num_batched_tokens: int
-    num_blocks: int
-    block_size: int
-    """Tokens per block."""
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast the simulated accelerator is."""
-
-    prefill_tokens_per_second: float
-    decode_step_seconds: float
-
-    def step_seconds(self, prefill_tokens: int) -> float:
-        """Seconds that a step with so many prompt tokens takes."""
-        return self.decode_step_seconds + prefill_tokens / self.prefill_tokens_per_second
-
-
-@dataclass
-class Sequence:
-    """One request in the engine."""
-
-    key: int
-    prompt_tokens: int
-    output_tokens: int
-    """Tokens that it will generate."""
-    computed: int = 0
-    """Tokens whose keys and values are in the cache."""
-    generated: int = 0
-    blocks: int = 0
-    preemptions: int = 0
-
-    @property
-    def to_compute(self) -> int:
-        """Tokens that the next step could work on: the rest of the prompt, or the latest generated token."""
-        return self.prompt_tokens + self.generated - self.computed
-
-    @property
-    def prefilling(self) -> bool:
-        """Whether more than the latest token is still to be computed: it emits nothing until then."""
-        return self.to_compute > 1 or self.generated == 0
+from . import scheduler
+from .prefix import Entry
+from .scheduler import NONE, Engine, EngineModel, EngineState, Sequence
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one engine step works on."""
+    """What one engine step is about."""
 
     seconds: float
-    work: dict[int, int]
-    """Tokens computed per request."""
     admitted: tuple[int, ...]
-    preempted: tuple[int, ...]
+    preempted: int
     prefill_tokens: int
 
 
@@ -87,133 +32,102 @@ class Outcome:
     """Prompt tokens computed plus tokens generated, as vLLM's iteration_tokens_total counts them."""
 
 
-@dataclass
 class StepModel:
-    """The scheduler's state: the queue, the running batch and the cache's free blocks."""
+    """One engine's scheduler: the queue, the running batch and the cache's blocks."""
 
-    limits: Limits
-    speed: Speed
-    waiting: deque[Sequence] = field(default_factory=deque)
-    running: list[Sequence] = field(default_factory=list)
-    used_blocks: int = 0
+    def __init__(self, model: EngineModel) -> None:
+        self.model = model
+        self.state = EngineState()
+        self._sequences: dict[int, Sequence] = {}
+        self._hashes: dict[int, int] = {}
+        self._next_hash = 0
+        entries = model.num_blocks // model.prefix_blocks if model.prefix_blocks else 0
+        self._engine = Engine(
+            model=model,
+            state=self.state,
+            batch=[NONE] * model.max_num_seqs,
+            ends=[0] * model.max_num_seqs,
+            phases=[0] * model.block_size,
+            sequences=self._sequences,
+            entries=[Entry() for _ in range(entries)],
+            buckets=[NONE] * max(1, entries),
+            hashes=self._hashes,
+        )
 
     @property
     def has_work(self) -> bool:
         """Whether any request waits or runs."""
-        return bool(self.waiting or self.running)
+        return bool(self.state.waiting or self.state.running)
 
     @property
     def kv_usage(self) -> float:
         """Share of the KV-cache blocks in use, 0 to 1."""
-        return self.used_blocks / self.limits.num_blocks
+        return self.state.used_blocks / self.model.num_blocks
 
-    def add(self, sequence: Sequence) -> None:
-        """Queue a request. Raises ValueError for one that could never fit the cache: it would block the queue."""
-        if self._blocks_for(sequence.prompt_tokens + sequence.output_tokens) > self.limits.num_blocks:
-            raise ValueError(
-                f"a request of {sequence.prompt_tokens} + {sequence.output_tokens} tokens does not fit a KV cache of "
-                f"{self.limits.num_blocks} blocks of {self.limits.block_size}"
-            )
-        if sequence.prompt_tokens < 1 or sequence.output_tokens < 1:
+    @property
+    def running(self) -> list[int]:
+        """Keys of the batch's requests in the order of their admission."""
+        return list(self._engine.batch[: self.state.running])
+
+    @property
+    def waiting(self) -> list[int]:
+        """Keys of the requests in the queue."""
+        keys, key = [], self.state.head
+        while key != NONE:
+            keys.append(key)
+            key = self._sequences[key].after
+        return keys
+
+    def add(self, key: int, prompt_tokens: int, output_tokens: int, hashes: Values[int] = ()) -> Sequence:
+        """Queue a request; `hashes` are those of its prompt's leading full blocks, not negative.
+
+        Raises ValueError for one that could never fit the cache: it would block the queue.
+        """
+        if prompt_tokens < 1 or output_tokens < 1:
             raise ValueError("a request has at least one prompt token and generates at least one")
-        self.waiting.append(sequence)
+        if scheduler.blocks_for(self.model, prompt_tokens + output_tokens) > self.model.num_blocks:
+            raise ValueError(
+                f"a request of {prompt_tokens} + {output_tokens} tokens does not fit a KV cache of "
+                f"{self.model.num_blocks} blocks of {self.model.block_size}"
+            )
+        sequence = Sequence(prompt_tokens, output_tokens, hashes=len(hashes), first_hash=self._next_hash)
+        self._hashes.update(enumerate(hashes, self._next_hash))
+        self._next_hash += len(hashes)
+        self._sequences[key] = sequence
+        scheduler.enqueue(self._engine, key)
+        return sequence
 
     def remove(self, key: int) -> None:
         """Forget a request (aborted by its client); nothing happens if it is not there."""
-        for sequence in self.running:
-            if sequence.key == key:
-                self._release(sequence)
-                self.running.remove(sequence)
-                return
-        self.waiting = deque(sequence for sequence in self.waiting if sequence.key != key)
+        if key in self._sequences:
+            scheduler.remove(self._engine, key)
+            self._forget(key)
 
     def schedule(self) -> Step:
         """Decide the next step and take the blocks that it writes to."""
-        plan = _Plan(self.limits.max_num_batched_tokens)
-        at = 0
-        while at < len(self.running) and plan.budget > 0:  # self.running shrinks from its end by preemptions
-            sequence = self.running[at]
-            tokens = min(sequence.to_compute, plan.budget)
-            if self._reserve(sequence, tokens, plan):
-                plan.take(sequence, tokens)
-                at += 1
-        if not plan.preempted:  # as vLLM: no admission in a step that ran out of blocks
-            self._admit(plan)
-        seconds = self.speed.step_seconds(plan.prefill_tokens)
-        return Step(seconds, plan.work, tuple(plan.admitted), tuple(plan.preempted), plan.prefill_tokens)
+        state = self.state
+        running, preempted = state.running, state.preemptions
+        seconds = scheduler.start_step(self._engine)
+        preempted = state.preemptions - preempted
+        admitted = () if preempted else tuple(self._engine.batch[running : state.running])
+        return Step(seconds, admitted, preempted, state.prefill_tokens)
 
-    def complete(self, step: Step) -> Outcome:
-        """Book a step whose time has passed; requests that left since then are skipped."""
-        emitted, finished, computed = [], [], 0
-        for sequence in list(self.running):
-            tokens = step.work.get(sequence.key, 0)
-            if tokens == 0:
-                continue
-            was_decoding = not sequence.prefilling
-            sequence.computed += tokens
-            computed += 0 if was_decoding else tokens
-            if sequence.to_compute > 0:
-                continue
-            sequence.generated += 1
-            computed += 1
-            emitted.append(sequence.key)
-            if sequence.generated == sequence.output_tokens:
-                finished.append(sequence.key)
-                self._release(sequence)
-                self.running.remove(sequence)
-        return Outcome(tuple(emitted), tuple(finished), computed)
+    def complete(self) -> Outcome:
+        """Book the step whose time has passed."""
+        engine, state = self._engine, self.state
+        prefilling = engine.batch[state.decoding : state.running]
+        computed = sum(self._sequences[key].chunk for key in prefilling)
+        scheduler.complete(engine, 1)
+        emitted = tuple(engine.batch[: state.decoding])
+        for at, key in enumerate(emitted):
+            self._sequences[key].generated = scheduler.generated(engine, at)
+        finished = []
+        while (key := scheduler.next_finished(engine)) != NONE:
+            finished.append(key)
+            self._forget(key)
+        return Outcome(emitted, tuple(finished), computed + len(emitted))
 
-    def _admit(self, plan: "_Plan") -> None:
-        while self.waiting and plan.budget > 0 and len(self.running) < self.limits.max_num_seqs:
-            sequence = self.waiting[0]
-            tokens = min(sequence.to_compute, plan.budget)
-            need = self._blocks_for(tokens)
-            if need > self.limits.num_blocks - self.used_blocks:
-                return  # first come, first served: nobody overtakes the head of the queue
-            self.waiting.popleft()
-            self.running.append(sequence)
-            self.used_blocks += need
-            sequence.blocks = need
-            plan.admitted.append(sequence.key)
-            plan.take(sequence, tokens)
-
-    def _reserve(self, sequence: Sequence, tokens: int, plan: "_Plan") -> bool:
-        """Take the blocks for `tokens` more, preempting from the end of the batch; False if it lost its own place."""
-        need = self._blocks_for(sequence.computed + tokens) - sequence.blocks
-        while need > self.limits.num_blocks - self.used_blocks:
-            victim = self.running.pop()
-            self._release(victim)
-            victim.computed = 0
-            victim.preemptions += 1
-            self.waiting.appendleft(victim)
-            plan.preempted.append(victim.key)
-            if victim is sequence:
-                return False
-        self.used_blocks += need
-        sequence.blocks += need
-        return True
-
-    def _release(self, sequence: Sequence) -> None:
-        self.used_blocks -= sequence.blocks
-        sequence.blocks = 0
-
-    def _blocks_for(self, tokens: int) -> int:
-        return -(-tokens // self.limits.block_size)
-
-
-@dataclass
-class _Plan:
-    """A step while it is being decided."""
-
-    budget: int
-    work: dict[int, int] = field(default_factory=dict)
-    admitted: list[int] = field(default_factory=list)
-    preempted: list[int] = field(default_factory=list)
-    prefill_tokens: int = 0
-
-    def take(self, sequence: Sequence, tokens: int) -> None:
-        """Spend budget on a request."""
-        self.work[sequence.key] = tokens
-        self.budget -= tokens
-        if sequence.prefilling:
-            self.prefill_tokens += tokens
+    def _forget(self, key: int) -> None:
+        sequence = self._sequences.pop(key)
+        for place in range(sequence.hashes):
+            del self._hashes[sequence.first_hash + place]

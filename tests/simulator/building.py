@@ -9,7 +9,7 @@ from slmfleet.simulator.faults import Faults
 from slmfleet.simulator.flags import parse
 from slmfleet.simulator.metrics import EngineMetrics
 from slmfleet.simulator.openai import Generation
-from slmfleet.simulator.scheduler import EngineModel
+from slmfleet.simulator.records import EngineModel
 from slmfleet.simulator.settings import Settings
 from slmfleet.simulator.steps import StepModel
 

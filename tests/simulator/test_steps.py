@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmfleet.simulator.scheduler import EngineModel
+from slmfleet.simulator.records import EngineModel
 from slmfleet.simulator.steps import StepModel
 
 

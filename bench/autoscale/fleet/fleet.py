@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.autoscale.policy import Look
-from slmfleet.simulator.scheduler import EngineModel
+from slmfleet.simulator.records import EngineModel
 
 from .compiled import compiled_drive
 from .lifecycle import Lifecycle

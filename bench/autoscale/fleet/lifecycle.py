@@ -11,7 +11,7 @@ from . import pods, router
 from .faults import CrashLoop, Hang, Quota, ScrapeOutage, SlowStart
 from .settings import Settings
 from .setup import Parts
-from .state import BOOTING, DRAINING, GONE, PENDING, READY, Arrays
+from .state import BOOTING, DRAINING, PENDING, READY, Arrays
 
 _P90: Final = 1.2815515655446004
 """Standard deviations from a normal distribution's median to its 90th percentile."""
@@ -31,8 +31,7 @@ class Lifecycle:
         self._crashing = {fault: 0 for fault in settings.faults if isinstance(fault, CrashLoop)}
         self._hung: dict[Hang, int] = {}
         for _ in range(settings.replicas):
-            self._create(0.0, 0.0)
-        pods.grant(self.arrays, 0.0)
+            self._create(0.0, 0.0, 0.0)
 
     @property
     def arrays(self) -> Arrays:
@@ -51,8 +50,7 @@ class Lifecycle:
                 pods.put_back(self.arrays, place)
                 count -= 1
         for _ in range(count):
-            self._create(*self._start(now))
-        pods.grant(self.arrays, now)
+            self._create(now, *self._start(now))
         router.bind(self.arrays, now, -1)
 
     def shrink(self, count: int, now: float) -> None:
@@ -87,14 +85,16 @@ class Lifecycle:
     def _places(self, phase: int) -> list[int]:
         return [int(place) for place in np.flatnonzero(self._phases == phase)]
 
-    def _create(self, start_seconds: float, crash_until: float) -> None:
+    def _create(self, now: float, start_seconds: float, crash_until: float) -> None:
         if self.created == len(self.arrays.lives):
             lives = np.concatenate([self.arrays.lives, np.full_like(self.arrays.lives, np.inf)])
             compiled = tuple(lives if array is self.arrays.lives else array for array in self.parts.compiled)
             self.parts = Parts(self.arrays._replace(lives=lives), compiled)
-        place = self._places(GONE)[0]
+        place = int(np.argmin(self._phases))  # gone is the least
         pods.create(self.arrays, place, self.created, start_seconds, crash_until)
         self.created += 1
+        if self.arrays.state.pending == 1 and self.arrays.state.gpus < self.arrays.state.quota:
+            pods.start(self.arrays, place, now)
 
     def _start(self, now: float) -> tuple[float, float]:
         """How long the next pod's start takes, and until when its starts crash."""

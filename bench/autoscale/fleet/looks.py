@@ -37,7 +37,7 @@ class Observer:
         rows = np.empty((3, len(self._capacity)))
         compiled_observe(now, self._before, self._read, self._row, rows, *compiled)
         row = self._row.tolist()
-        arrived, ended, asked, gpus = map(int, row[observe.ARRIVED :])
+        arrived, ended, asked, gpus = map(int, row[observe.ARRIVED : observe.MEASURED])
         signals = self._signals(row, now, arrived)
         count = signals.reporting
         look = Look(
@@ -67,4 +67,5 @@ class Observer:
         ready, reporting, pending = map(int, row[: observe.RUNNING])
         # The rest is in the order of observe's columns, which is that of Signals.
         values: list[Any] = [now, seconds, ready, reporting, pending, *row[observe.RUNNING : observe.QUEUED], gateway]
+        values += map(int, row[observe.MEASURED :])
         return Signals(*values)

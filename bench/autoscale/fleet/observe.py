@@ -29,7 +29,12 @@ ARRIVED: Final = QUEUED + 3
 ENDED: Final = QUEUED + 4
 ASKED: Final = QUEUED + 5
 GPUS: Final = QUEUED + 6
-COLUMNS: Final = QUEUED + 7
+MEASURED: Final = QUEUED + 7
+HUNG: Final = QUEUED + 8
+COLUMNS: Final = QUEUED + 9
+
+HUNG_AFTER: Final = 30.0
+"""Seconds without a token after which an engine with running requests counts as hung; see core/autoscale/fleet.py."""
 
 _FRESH: Final = -1
 
@@ -75,6 +80,8 @@ def observe(
         look[MAX_KV_USAGE] = max(look[MAX_KV_USAGE], pods[2, at])
         look[MAX_WAITING] = max(look[MAX_WAITING], waiting)
         _counters(fleet, place, done, shown)
+        look[MEASURED] += last == pod.number
+        look[HUNG] += pod.hung and running > 0 and now - pod.begin > HUNG_AFTER
         for counter in range(COUNTERS):
             if last == pod.number:
                 look[FIRST_COUNTER + counter] += shown[counter] - before[place, counter]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from slmfleet.simulator import scheduler
-from slmfleet.simulator.scheduler import NONE, Engine
+from slmfleet.simulator.records import NONE, Engine
 
 from . import state as column
 from .state import BOOTING, DRAINING, GONE, PENDING, READY, Arrays
@@ -165,7 +165,7 @@ def deliver(fleet: Arrays, place: int, key: int, now: float) -> None:
 
 
 def create(fleet: Arrays, place: int, number: int, start_seconds: float, crash_until: float) -> None:
-    """A pod that wants a GPU; grant() must follow."""
+    """A pod that wants a GPU."""
     pod = fleet.pods[place]
     pod.phase = PENDING
     pod.number = number
@@ -181,25 +181,30 @@ def create(fleet: Arrays, place: int, number: int, start_seconds: float, crash_u
     fleet.phases[place] = 0
     fleet.buckets[place] = NONE
     fleet.counters[place] = 0
+    fleet.state.pending += 1
     fleet.state.places = max(fleet.state.places, place + 1)
 
 
 def grant(fleet: Arrays, now: float) -> None:
     """Give free GPUs to those who wait, the oldest first; they boot."""
-    while fleet.state.gpus < fleet.state.quota:
+    while fleet.state.pending > 0 and fleet.state.gpus < fleet.state.quota:
         oldest = -1
         for place in range(fleet.state.places):
             if fleet.pods[place].phase == PENDING and (
                 oldest < 0 or fleet.pods[place].number < fleet.pods[oldest].number
             ):
                 oldest = place
-        if oldest < 0:
-            return
-        pod = fleet.pods[oldest]
-        pod.phase = BOOTING
-        fleet.state.gpus += 1
-        fleet.lives[pod.number, 0] = now
-        set_due(fleet, oldest, now + pod.start_seconds)
+        start(fleet, oldest, now)
+
+
+def start(fleet: Arrays, place: int, now: float) -> None:
+    """Give a pending pod a GPU; it boots."""
+    pod = fleet.pods[place]
+    pod.phase = BOOTING
+    fleet.state.pending -= 1
+    fleet.state.gpus += 1
+    fleet.lives[pod.number, 0] = now
+    set_due(fleet, place, now + pod.start_seconds)
 
 
 def boot(fleet: Arrays, place: int, now: float) -> bool:
@@ -254,7 +259,9 @@ def leave(fleet: Arrays, place: int, now: float) -> None:
         key = fleet.requests[key].after
     engine.state.running = 0
     engine.state.head = NONE
-    if pod.phase != PENDING:
+    if pod.phase == PENDING:
+        fleet.state.pending -= 1
+    else:
         fleet.lives[pod.number, 2] = now
         fleet.state.gpus -= 1
     pod.phase = GONE

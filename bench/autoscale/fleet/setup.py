@@ -6,8 +6,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from slmfleet.simulator.prefix import Entry
-from slmfleet.simulator.scheduler import NONE, EngineModel, EngineState
+from slmfleet.simulator.records import NONE, EngineModel, EngineState, Entry
 
 from .requests import Requests
 from .settings import Settings

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from slmfleet.simulator.prefix import Entry
-from slmfleet.simulator.scheduler import EngineModel, EngineState, Sequence
+from slmfleet.simulator.records import EngineModel, EngineState, Entry, Sequence
 
 # Where a pod is in its life.
 GONE: Final = 0
@@ -102,7 +101,9 @@ class State:
     places: int = 0
     """Places in `pods` that were ever used."""
     gpus: int = 0
-    """Pods that hold one."""
+    """Pods that hold one,"""
+    pending: int = 0
+    """and that want one."""
 
 
 class Arrays(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final
 from .faults import Faults
 from .metrics import EngineMetrics, FinishedRequest
 from .openai import Generation
-from .scheduler import Sequence
+from .records import Sequence
 from .steps import Outcome, Step, StepModel
 
 _LATE: Final = 0.5

@@ -27,7 +27,7 @@ from .config import ConfigError, EngineConfig, ModelFacts, api_keys, config_json
 from .engine import Engine, State
 from .faults import Faults
 from .metrics import EngineMetrics
-from .scheduler import EngineModel
+from .records import EngineModel
 from .settings import Settings
 from .steps import StepModel
 

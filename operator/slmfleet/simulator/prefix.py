@@ -8,29 +8,10 @@ has computed meanwhile shares that one.
 The functions follow scheduler.py's rules.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from .scheduler import Engine
-
-NONE: Final = -1
+from .records import NONE, Engine
 
 
-@dataclass(slots=True)
-class Entry:
-    """The blocks of one hash in the cache."""
-
-    hash: int = 0
-    holders: int = 0
-    """Sequences that hold it."""
-    after: int = NONE
-    """The next in its bucket, or of the spare ones."""
-    older: int = NONE
-    newer: int = NONE
-
-
-def leading_hits(engine: "Engine", key: int, most: int) -> tuple[int, int]:
+def leading_hits(engine: Engine, key: int, most: int) -> tuple[int, int]:
     """How many leading hashes of a prompt are cached, of at most `most` tokens, and how many of those are idle."""
     sequence, hits, idle = engine.sequences[key], 0, 0
     if engine.model.prefix_blocks == 0:
@@ -46,7 +27,7 @@ def leading_hits(engine: "Engine", key: int, most: int) -> tuple[int, int]:
     return hits, idle
 
 
-def hold_leading(engine: "Engine", key: int, hits: int) -> None:
+def hold_leading(engine: Engine, key: int, hits: int) -> None:
     """Let an admitted sequence hold the first `hits` of its hashes, which are in the cache."""
     sequence = engine.sequences[key]
     for place in range(hits):
@@ -54,7 +35,7 @@ def hold_leading(engine: "Engine", key: int, hits: int) -> None:
     sequence.held = hits
 
 
-def keep(engine: "Engine", key: int) -> None:
+def keep(engine: Engine, key: int) -> None:
     """Put what a prefilling sequence has computed into the cache."""
     model, state, sequence = engine.model, engine.state, engine.sequences[key]
     if model.prefix_blocks == 0:
@@ -70,7 +51,7 @@ def keep(engine: "Engine", key: int) -> None:
         sequence.held += 1
 
 
-def release(engine: "Engine", key: int) -> None:
+def release(engine: Engine, key: int) -> None:
     """Let go of all that a sequence holds; the end of its prompt becomes the oldest."""
     state, sequence = engine.state, engine.sequences[key]
     while sequence.held > 0:
@@ -83,7 +64,7 @@ def release(engine: "Engine", key: int) -> None:
             _make_newest(engine, at)
 
 
-def trim(engine: "Engine") -> None:
+def trim(engine: Engine) -> None:
     """Evict the oldest idle entries until what sequences hold has room."""
     model, state = engine.model, engine.state
     while state.idle > 0 and state.used_blocks + state.idle * model.prefix_blocks > model.num_blocks:
@@ -92,14 +73,14 @@ def trim(engine: "Engine") -> None:
         _forget(engine, at)
 
 
-def _find(engine: "Engine", value: int) -> int:
+def _find(engine: Engine, value: int) -> int:
     at = engine.buckets[value % len(engine.buckets)]
     while at != NONE and engine.entries[at].hash != value:
         at = engine.entries[at].after
     return at
 
 
-def _add(engine: "Engine", value: int) -> int:
+def _add(engine: Engine, value: int) -> int:
     """An entry that is idle, and the newest."""
     state = engine.state
     at = state.spare
@@ -118,7 +99,7 @@ def _add(engine: "Engine", value: int) -> int:
     return at
 
 
-def _forget(engine: "Engine", at: int) -> None:
+def _forget(engine: Engine, at: int) -> None:
     entry = engine.entries[at]
     bucket = entry.hash % len(engine.buckets)
     if engine.buckets[bucket] == at:
@@ -132,7 +113,7 @@ def _forget(engine: "Engine", at: int) -> None:
     engine.state.spare = at
 
 
-def _hold(engine: "Engine", at: int) -> None:
+def _hold(engine: Engine, at: int) -> None:
     entry = engine.entries[at]
     if entry.holders == 0:
         _leave_idle(engine, at)
@@ -140,7 +121,7 @@ def _hold(engine: "Engine", at: int) -> None:
     entry.holders += 1
 
 
-def _make_newest(engine: "Engine", at: int) -> None:
+def _make_newest(engine: Engine, at: int) -> None:
     state, entry = engine.state, engine.entries[at]
     entry.older = state.newest
     entry.newer = NONE
@@ -152,7 +133,7 @@ def _make_newest(engine: "Engine", at: int) -> None:
     state.idle += 1
 
 
-def _leave_idle(engine: "Engine", at: int) -> None:
+def _leave_idle(engine: Engine, at: int) -> None:
     state, entry = engine.state, engine.entries[at]
     if entry.older == NONE:
         state.oldest = entry.newer

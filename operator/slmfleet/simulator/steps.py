@@ -8,8 +8,7 @@ from collections.abc import Sequence as Values
 from dataclasses import dataclass
 
 from . import scheduler
-from .prefix import Entry
-from .scheduler import NONE, Engine, EngineModel, EngineState, Sequence
+from .records import NONE, Engine, EngineModel, EngineState, Entry, Sequence
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench.autoscale.hardware import BATCHED_TOKENS, BLOCK, MAX_NUM_SEQS, Gpu
 from bench.autoscale.policies.static import static
 from bench.autoscale.policy import Floats, Policy
 from bench.autoscale.workload import Workload
-from slmfleet.simulator.scheduler import EngineModel
+from slmfleet.simulator.records import EngineModel
 
 FREEZE: Final = 240.0
 """Seconds in which nobody scales; billing and counting begin at their end."""

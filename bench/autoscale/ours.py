@@ -112,7 +112,7 @@ def _nothing(*_: object) -> None:
 
 def _parts(scaler: Scaler) -> tuple[Load, Highest]:
     """What it remembers of the load, and of its own needs: the comparison takes single parts away."""
-    return scaler._load, scaler._needed  # noqa: SLF001
+    return scaler.load, scaler.needed
 
 
 def _no_prior(known: Settings) -> Scaler:

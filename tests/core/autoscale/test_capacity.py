@@ -23,7 +23,7 @@ def learn(
     amounts = {Field.SERVED: 4 * served, Field.FIRST: 4.0}
     for at in range(seconds):
         totals.add(tuple(amounts.get(field, 0.0) for field in Field))
-        capacity.take(look(at, waiting=waiting, **fields), totals)
+        capacity.take(look(at, **({"waiting": waiting, "max_waiting": waiting / 4} | fields)), totals)
     return capacity.value
 
 
@@ -79,3 +79,7 @@ def test_nothing_is_learned_while_pods_are_missing_or_change() -> None:
 def test_a_gateway_tells_the_wait() -> None:
     gateway = Gateway(requests=1, prompt_tokens=1, oldest=3.0, arrived=0, arrived_prompt_tokens=0)
     assert learn(0.7, 0.0, 300, gateway=gateway) == pytest.approx(0.7, abs=0.02)
+
+
+def test_one_pod_that_hangs_says_nothing_about_the_others() -> None:
+    assert learn(0.6, 80.0, 300, max_waiting=80.0) == 1.0

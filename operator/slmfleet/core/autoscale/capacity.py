@@ -60,9 +60,14 @@ class Capacity:
         self.value = min(HIGHEST, max(LOWEST, value))
 
     def _oldest(self, signals: Signals, totals: Totals) -> float:
-        """By Little's law for the queues of engines: what waits, over what leaves the queue."""
+        """By Little's law for the queues of engines: what waits, over what leaves the queue.
+
+        The longest queue is left out: one pod that hangs, or that a router prefers, says nothing about the others.
+        """
         in_engines = 0.0
-        if signals.waiting > 0:
+        pods = signals.reporting
+        waiting = signals.waiting if pods < 2 else (signals.waiting - signals.max_waiting) * pods / (pods - 1)
+        if waiting > 0:
             rate = totals.over(Field.FIRST, 10) / 10
-            in_engines = signals.waiting * coverage(signals) / max(rate, 0.1)
+            in_engines = waiting * coverage(signals) / max(rate, 0.1)
         return max(in_engines, signals.gateway.oldest if signals.gateway else 0.0)

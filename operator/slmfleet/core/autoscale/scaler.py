@@ -37,20 +37,20 @@ class Scaler:
 
     def __init__(self, settings: Settings, learned: Learned | None = None) -> None:
         self.settings = settings
-        self._load = Load(settings, learned or Learned())
+        self.load = Load(settings, learned or Learned())
         self._lead = 120.0
-        self._needed = Highest(HOLD)
+        self.needed = Highest(HOLD)
         self._covered = Highest(LOST_AFTER)
         """The replicas that exist, ready or on their way, less those asked for: the best of the last minute."""
         self._first_decision: float | None = None
 
     def look(self, signals: Signals) -> None:
         """Take in one look, every second or two."""
-        self._load.take(signals, self._lead)
+        self.load.take(signals, self._lead)
 
     def learned(self) -> Learned:
         """What the next scaler of this fleet should start with."""
-        load, model = self._load, self._load.model
+        load, model = self.load, self.load.model
         answered, late, seconds = load.budget.account()
         known = load.seconds > 0
         return Learned(
@@ -70,7 +70,7 @@ class Scaler:
         self._lead = (situation.lead_p50 + situation.lead_p90) / 2 + 5
         if situation.current == 0:
             return bounded(situation, *self._wake(situation))
-        signals = self._load.last
+        signals = self.load.last
         if signals is None or situation.now - signals.at > STALE:
             return bounded(situation, situation.current, "noData", "no pod could be read yet", ())
         if signals.reporting == 0 and signals.ready > 0 and signals.gateway is None:
@@ -79,23 +79,23 @@ class Scaler:
         return self._by_load(situation, signals)
 
     def considered(self, situation: Situation) -> tuple[Need, ...]:
-        """What each consideration asks for."""
-        return needs(self._load, self._lead, situation.lead_p90)
+        """What each consideration asks for at present."""
+        return needs(self.load, self._lead, situation.lead_p90)
 
     def _by_load(self, situation: Situation, signals: Signals) -> Decision:
         found = self.considered(situation)
         top = max(found, key=lambda need: need.replicas)
         now, current = situation.now, situation.current
-        self._needed.add(now, top.replicas)
+        self.needed.add(now, top.replicas)
         lost = self._lost(situation, signals)
         have = current - lost
         up = math.ceil(top.replicas - TOLERATED)
-        lean = self._load.budget.dial.insurance
+        lean = self.load.budget.dial.insurance
         low, high = DEAD_BAND
         band = have * lean * min(high, max(low, 0.15 * self._lead / 60))
         if up > have and top.replicas > have + band:
             return bounded(situation, up + lost, top.name, top.formula, found)
-        held = self._needed.at(now, HOLD + lean * (HOLD_LEAN - HOLD))
+        held = self.needed.at(now, HOLD + lean * (HOLD_LEAN - HOLD))
         down = max(math.ceil(held - TOLERATED), 0 if self._idle(situation) else 1)
         if down >= have:
             return bounded(situation, current, top.name, top.formula, found)
@@ -111,7 +111,7 @@ class Scaler:
 
     def _kept(self, situation: Situation, signals: Signals) -> tuple[str, str] | None:
         """Why nothing may be taken away at present; None where it may."""
-        load, now = self._load, situation.now
+        load, now = self.load, situation.now
         if signals.reporting < signals.ready:
             return "noData", f"{signals.ready - signals.reporting} of {signals.ready} ready pods cannot be read"
         if load.incomplete is not None and now - load.incomplete < HOLD:
@@ -124,7 +124,7 @@ class Scaler:
 
     def _idle(self, situation: Situation) -> bool:
         """Whether the fleet may go to zero."""
-        after, load = self.settings.idle_after, self._load
+        after, load = self.settings.idle_after, self.load
         if after is None or situation.floor.replicas > 0 or situation.wake > 0 or load.started is None:
             return False
         since = load.started if load.requested is None else max(load.started, load.requested)
@@ -132,7 +132,7 @@ class Scaler:
 
     def _wake(self, situation: Situation) -> tuple[int, str, str, tuple[Need, ...]]:
         """From zero straight to what waits."""
-        load, signals = self._load, self._load.last
+        load, signals = self.load, self.load.last
         gateway = signals.gateway.requests if signals and signals.gateway else 0.0
         waiting = max(float(situation.wake), gateway)
         if waiting <= 0:

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: requirements/dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "slmfleet needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
@@ -82,6 +82,12 @@ test: check ## Everything: check, then the chart, the API, the scenarios and the
 test-long: venv ## Soak tests: minutes of random changes and faults, then everything must have converged
 	@$(CLUSTER_UP)
 	$(BIN)/pytest -m soak e2e/soak
+
+.PHONY: bench-autoscale bench-autoscale-smoke
+bench-autoscale: venv ## Every autoscaler on every workload: bench/results/autoscale.md; an hour, goes on where it was cut
+	PYTHONPATH=operator $(BIN)/python -m bench.autoscale.matrix
+bench-autoscale-smoke: venv ## A minute's worth of it, into build/autoscale
+	PYTHONPATH=operator $(BIN)/python -m bench.autoscale.matrix --smoke
 
 .PHONY: demo
 demo: venv ## From this machine to a streamed answer of a real vLLM behind a Service

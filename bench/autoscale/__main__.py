@@ -74,7 +74,7 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     names = set(args.policy)
     for name in ("static", "oracle"):
         if names & {"all", name}:
-            yield from compare.bounds(yard) if name == "oracle" else [compare.static_row(yard)]
+            yield from compare.bounds_rows(yard) if name == "oracle" else [compare.static_row(yard)]
     yield from _policies(yard, names)
 
 

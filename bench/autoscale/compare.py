@@ -101,13 +101,13 @@ def static_row(yard: Yardstick) -> dict[str, Any]:
     return described(yard, f"static-{yard.static}", yard.static_outcome)
 
 
-def bounds(yard: Yardstick) -> Iterator[dict[str, Any]]:
+def bounds_rows(yard: Yardstick) -> Iterator[dict[str, Any]]:
     """LB0 and LB1, which serve 99 % by construction and have no latencies, and the feasible oracle."""
     blank = dict.fromkeys(yard.static_outcome.row())
     for name, hours in (("oracle-lb0", yard.lb0_hours), ("oracle-lb1", yard.plan.gpu_hours)):
         numbers = {"gpu_hours": round(hours, 5), "ttft_attainment": GOAL, "regret": round(yard.regret(hours), 4)}
         yield {**labels(yard, name), "tuned": False, "params": {}, **blank, **numbers, "met": True}
-    yield described(yard, "oracle-ub", feasible(yard))
+    yield described(yard, "oracle-ub", feasible(yard)[0])
 
 
 def several_replicas(at: Callable[[float], Workload], gpu: Gpu) -> float:

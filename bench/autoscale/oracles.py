@@ -54,22 +54,19 @@ def measured(load: Workload, setting: Setting) -> Yardstick:
     return Yardstick(load, ready, peak, outcome, lb0(load, setting.gpu, FREEZE), plan)
 
 
-def feasible(yard: Yardstick) -> Outcome:
+def feasible(yard: Yardstick) -> tuple[Outcome, Schedule]:
     """UB: the plan's run, with replicas added where requests are late, until 99 % are in time or nothing helps."""
     plan = yard.plan.replicas.copy()
-    best: Outcome | None = None
+    tried: list[tuple[float, float, Outcome, Schedule]] = []
     for _ in range(ROUNDS):
-        outcome = run(yard.load, yard.setting, Schedule("oracle-ub", _asked(plan, yard), yard.plan.bin))
-        better = best is None or (min(outcome.ttft_attainment, GOAL), -outcome.gpu_hours) > (
-            min(best.ttft_attainment, GOAL),
-            -best.gpu_hours,
-        )
-        best = outcome if better or best is None else best
+        schedule = Schedule("oracle-ub", _asked(plan, yard), yard.plan.bin)
+        outcome = run(yard.load, yard.setting, schedule)
+        tried.append((min(outcome.ttft_attainment, GOAL), -outcome.gpu_hours, outcome, schedule))
         if outcome.ttft_attainment >= GOAL:
             break
         plan = _raised(plan, outcome, yard)
-    assert best is not None
-    return best
+    _, _, outcome, schedule = max(tried, key=lambda found: found[:2])
+    return outcome, schedule
 
 
 def _asked(plan: Ints, yard: Yardstick) -> Ints:

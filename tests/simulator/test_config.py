@@ -1,5 +1,6 @@
 import pytest
 
+from slmfleet.engine.steptime import StepTime
 from slmfleet.engine.version import EngineVersion
 from slmfleet.simulator.config import ConfigError, ModelFacts, resolve
 from slmfleet.simulator.failures import config_failure
@@ -88,6 +89,35 @@ def test_the_cause_of_an_engine_failure_is_not_the_last_line_of_its_log() -> Non
 def test_settings_come_from_the_environment() -> None:
     environment = {"SLMFLEET_SIM_KV_BLOCKS": "64", "SLMFLEET_SIM_FAULT": '{"health": "hang"}', "OTHER": "x"}
     assert read_settings(environment) == Settings(kv_blocks=64, fault={"health": "hang"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "step"),
+    [
+        ({}, StepTime(a=0.02, p=1 / 8000)),
+        ({"DECODE_STEP_MS": "3", "PREFILL_TOKENS_PER_SECOND": "100"}, StepTime(a=0.003, p=0.01)),
+        ({"STEP_TIME": "L4-8B"}, StepTime(a=0.067, p=260e-6, d=75e-6, kappa=0.55e-6)),
+        ({"STEP_TIME": '{"a": 0.5, "p": 0.25, "kappa": 1}'}, StepTime(a=0.5, p=0.25, kappa=1.0)),
+    ],
+)
+def test_step_times_come_by_name_or_as_they_are(variables: dict[str, str], step: StepTime) -> None:
+    assert read_settings({f"SLMFLEET_SIM_{name}": value for name, value in variables.items()}).step == step
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"STEP_TIME": "T4"}, "SLMFLEET_SIM_STEP_TIME='T4': 'T4' is not a row"),
+        ({"STEP_TIME": '{"a": 1}'}, "a, p, d, kappa are wanted"),
+        (
+            {"STEP_TIME": "L4-8B", "DECODE_STEP_MS": "3"},
+            "SLMFLEET_SIM_STEP_TIME and SLMFLEET_SIM_DECODE_STEP_MS say the same: leave one of them out",
+        ),
+    ],
+)
+def test_step_times_that_cannot_be_used_are_refused(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_settings({f"SLMFLEET_SIM_{name}": value for name, value in variables.items()})
 
 
 @pytest.mark.parametrize("value", ["x", "0", "-1"])

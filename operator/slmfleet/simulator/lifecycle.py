@@ -150,10 +150,13 @@ def _connections(args: Namespace, app: Starlette, environment: Mapping[str, str]
 def _engine(
     args: Namespace, config: EngineConfig, settings: Settings, version: EngineVersion, faults: Faults
 ) -> Engine:
+    step = settings.step
     model = EngineModel(
         num_blocks=config.num_blocks,
-        a=settings.decode_step_ms / 1000,
-        p=1 / settings.prefill_tokens_per_second,
+        a=step.a,
+        p=step.p,
+        d=step.d,
+        kappa=step.kappa,
         max_num_seqs=config.max_num_seqs,
         max_num_batched_tokens=config.max_num_batched_tokens,
         block_size=config.block_size,

@@ -5,7 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from slmfleet.engine import steptime
+from slmfleet.engine.steptime import StepTime
+
 PREFIX: Final = "SLMFLEET_SIM_"
+_INSTEAD_OF_STEP_TIME: Final = ("decode_step_ms", "prefill_tokens_per_second")
 
 
 class SettingsError(ValueError):
@@ -24,12 +28,20 @@ class Settings:
     """Prompt tokens that one engine step can compute per second."""
     decode_step_ms: float = 20.0
     """Length of a step that only decodes, in milliseconds: the ITL of an unloaded engine."""
+    step_time: StepTime | None = None
+    """Instead of the two above: a row of engine/steptime.json, such as L4-8B, or its coefficients in seconds as a JSON
+    object, such as {"a": 0.02, "p": 0.0001, "d": 0, "kappa": 0}."""
     kv_blocks: int = 8192
     """KV-cache blocks; --num-gpu-blocks-override wins."""
     output_tokens: int = 64
     """Length of an answer whose request sets no max_tokens (it ends with finish_reason "stop")."""
     fault: Mapping[str, Any] = field(default_factory=dict)
     """Faults from the start, a JSON object as POST /sim/fault takes it."""
+
+    @property
+    def step(self) -> StepTime:
+        """How long the engine's steps take."""
+        return self.step_time or StepTime(a=self.decode_step_ms / 1000, p=1 / self.prefill_tokens_per_second)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -39,6 +51,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "start_seconds": _number(float, 0.0),
         "prefill_tokens_per_second": _number(float, 0.001),
         "decode_step_ms": _number(float, 0.0),
+        "step_time": _step_time,
         "kv_blocks": _number(int, 1),
         "output_tokens": _number(int, 1),
         "fault": _json_object,
@@ -51,6 +64,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
                 values[name] = read(environment[variable])
             except ValueError as error:
                 raise SettingsError(f"{variable}={environment[variable]!r}: {error}") from error
+    if doubled := [name for name in _INSTEAD_OF_STEP_TIME if name in values and "step_time" in values]:
+        raise SettingsError(f"{PREFIX}STEP_TIME and {PREFIX}{doubled[0].upper()} say the same: leave one of them out")
     return Settings(**values)
 
 
@@ -62,6 +77,10 @@ def _number(kind: type[int] | type[float], least: float) -> Callable[[str], floa
         return value
 
     return read
+
+
+def _step_time(text: str) -> StepTime:
+    return StepTime.of(_json_object(text)) if text.lstrip().startswith("{") else steptime.named(text)
 
 
 def _json_object(text: str) -> dict[str, Any]:

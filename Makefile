@@ -89,6 +89,11 @@ bench-autoscale: venv ## Every autoscaler on every workload: bench/results/autos
 bench-autoscale-smoke: venv ## A minute's worth of it, into build/autoscale
 	PYTHONPATH=operator $(BIN)/python -m bench.autoscale.matrix --smoke
 
+.PHONY: bench-autoscale-live
+bench-autoscale-live: venv ## How soon replicas follow a step of load on a real cluster, and whether a request is lost
+	@$(CLUSTER_UP)
+	@PYTHONPATH=operator $(BIN)/python -m bench.autoscale_live
+
 .PHONY: demo
 demo: venv ## From this machine to a streamed answer of a real vLLM behind a Service
 	@$(BIN)/python -m e2e.demo

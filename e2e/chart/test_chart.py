@@ -66,7 +66,11 @@ def test_secrets_are_made_and_only_the_operators_own_key_is_read(cluster: Cluste
 
 def test_with_watch_namespaces_only_accelerator_classes_are_granted_cluster_wide(cluster: Cluster) -> None:
     manifests = render(cluster, "watchNamespaces={a,b}")
-    assert [rule["resources"] for rule in rules(manifests, "ClusterRole")] == [["acceleratorclasses"]]
+    assert [rule["resources"] for rule in rules(manifests, "ClusterRole")] == [
+        ["acceleratorclasses"],
+        ["tokenreviews"],
+        ["subjectaccessreviews"],
+    ]
     namespaces = {m["metadata"]["namespace"] for m in manifests if m["kind"] == "Role"}
     assert namespaces == {"a", "b", "slmfleet-system"}
 

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from e2e.cluster.console import ClusterError, Console
+from e2e.harness.clients import clients
 from e2e.harness.cluster import Cluster, running
 from e2e.harness.commands import CommandError
 from e2e.harness.images import Images, NoImageError
@@ -17,6 +18,11 @@ from e2e.harness.waiting import NotYetError
 NAMESPACE = "demo"
 NAME = "tiny"
 READY_SECONDS = 420.0
+SCALED = "support"
+LOAD_SECONDS = 15.0
+BACK_SECONDS = 180.0
+HASTY = "settleSeconds=10"
+"""The operator waits for four minutes of load by default before it takes a replica away."""
 PROMPT = "Say something about fleets."
 
 
@@ -32,7 +38,7 @@ def main() -> int:
                 console.say(f"operator: {images.operator}")
                 console.say(f"engine:   {images.engine}")
             with _titled(console, "The operator, from this checkout's Helm chart"):
-                stack.enter_context(installed(cluster, images.operator))
+                stack.enter_context(installed(cluster, images.operator, HASTY))
             _show(cluster, "-n", "slmfleet-system", "get", "pods")
             _answer(cluster, images, console)
     except (ClusterError, CommandError, NoImageError, NotYetError) as error:
@@ -59,7 +65,47 @@ def _answer(cluster: Cluster, images: Images, console: Console) -> None:
                     sys.stdout.write(choice["delta"].get("content") or "")
                     sys.stdout.flush()
         _text("\n(the weights are random, so the words are too)")
+    _scale(demo, console)
     _text(_next_steps(cluster))
+
+
+def _scale(demo: Namespace, console: Console) -> None:
+    """Load on a fleet of the simulator, until its replicas have gone up and come back."""
+    manifest = demo.filled((Path(__file__).parent / "scaling.yaml").read_text())
+    with _titled(console, "A fleet that scales (of simulated engines: this machine has room for one real vLLM)"):
+        _text(manifest)
+        _text(demo.kubectl("apply", "--server-side", "-f", "-", stdin=manifest))
+        demo.becomes_ready(SCALED)
+    with _titled(console, f"Fourteen clients for {LOAD_SECONDS:.0f} s, four requests at a time for each engine"):
+        with (
+            demo.service(SCALED) as service,
+            clients(service, SCALED, streaming=6, busy=6, idle=2, pause=0.1) as tally,
+        ):
+            _watch(demo, console, lambda ready, desired: ready == desired > 1, LOAD_SECONDS * 2)
+            time.sleep(LOAD_SECONDS)
+        console.say(str(tally))
+    with _titled(console, "Nobody asks any more: the replicas are emptied and go, a minute after the load"):
+        _watch(demo, console, lambda ready, desired: ready == desired == 1, BACK_SECONDS)
+    _show(demo.cluster, "-n", NAMESPACE, "describe", "slm", SCALED)
+
+
+def _watch(demo: Namespace, console: Console, reached: Callable[[int, int], bool], within: float) -> None:
+    """Say each change of the replicas and why, until they are where they should be."""
+    said = ""
+
+    def looked() -> bool:
+        nonlocal said
+        status = demo.get("slm", SCALED)["status"]
+        scaling = status.get("scaling") or {}
+        ready, _, _ = status["ready"].partition("/")
+        state = f"{status['ready']} replicas, {scaling.get('desired', '?')} wanted"
+        why = scaling.get("changes", [{}])[0].get("message", "")
+        if state != said:
+            console.say(f"{state}  {why}")
+            said = state
+        return reached(int(ready), status["desiredReplicas"])
+
+    demo.eventually(looked, f"the replicas of {SCALED} follow the load", within=within)
 
 
 def _make_namespace(cluster: Cluster) -> None:

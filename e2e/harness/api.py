@@ -33,6 +33,7 @@ _KINDS = {
     "secret": "api/v1 secrets",
     "persistentvolumeclaim": "api/v1 persistentvolumeclaims",
     "event": "apis/events.k8s.io/v1 events",
+    "horizontalpodautoscaler": "apis/autoscaling/v2 horizontalpodautoscalers",
     "lease": "apis/coordination.k8s.io/v1 leases",
 }
 

@@ -105,8 +105,8 @@ class Installation:
 
 
 @contextmanager
-def installed(cluster: Cluster, image: str) -> Iterator[Installation]:
-    """The operator with its chart's CRDs, in a namespace that enforces Pod Security.
+def installed(cluster: Cluster, image: str, *values: str) -> Iterator[Installation]:
+    """The operator with its chart's CRDs and these values of it, in a namespace that enforces Pod Security.
 
     On a user's own cluster it is removed at the end; its CRDs stay, as the chart says. One that the user installed is
     never replaced: CommandError.
@@ -117,7 +117,7 @@ def installed(cluster: Cluster, image: str) -> Iterator[Installation]:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE, "labels": labels}}
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
     installation = Installation(cluster, image)
-    installation.upgrade(image)
+    installation.upgrade(image, *values)
     try:
         yield installation
     finally:

@@ -12,8 +12,15 @@ class NotYetError(AssertionError):
     """Something did not become true in time."""
 
 
-def eventually(predicate: Callable[[], T], *, within: float, what: str, explain: Callable[[], str] | None = None) -> T:
-    """The first true answer of `predicate`, looked at until `within` seconds are over.
+def eventually(
+    predicate: Callable[[], T],
+    *,
+    within: float,
+    what: str,
+    explain: Callable[[], str] | None = None,
+    every: float = INTERVAL_SECONDS,
+) -> T:
+    """The first true answer of `predicate`, looked at `every` so many seconds until `within` seconds are over.
 
     An AssertionError of the predicate counts as "not yet", and its text as what was seen last. After the deadline
     NotYetError says `what` should have become true, what was seen instead, and what `explain` finds out.
@@ -28,4 +35,4 @@ def eventually(predicate: Callable[[], T], *, within: float, what: str, explain:
             seen = f"; last seen: {error}"
         if time.monotonic() > deadline:
             raise NotYetError(f"not within {within:g} s: {what}{seen}\n{explain() if explain else ''}")
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(every)

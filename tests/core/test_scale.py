@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from slmfleet.api.scaling import Scaling
+from slmfleet.api.scaling import Scaling, Schedule
 from slmfleet.core.autoscale.advice import Advice, PodLoad
-from slmfleet.core.autoscale.bounds import NODE_SECONDS, ceiling
+from slmfleet.core.autoscale.bounds import NODE_SECONDS, ceiling, floor
 from slmfleet.core.autoscale.decision import Bound, Decision, Need
 from slmfleet.core.plan import plan
 from slmfleet.core.pods import pod_facts
@@ -82,10 +82,8 @@ def test_status_answers_why_there_are_so_many() -> None:
     assert scaling["changes"] == [
         {"time": "2026-01-02T03:04:35Z", "from": 2, "to": 4, "reason": "queue", "message": "queue: 9 wait"}
     ]
-    assert condition(p, "ScalingActive") == ("True", "Scaling", "4 replicas: queue: 9 wait")
-    assert [(e.reason, e.note) for e in p.events if e.reason.startswith("Scaled")] == [
-        ("ScaledUp", "2 -> 4 replicas: queue: 9 wait")
-    ]
+    assert condition(p, "ScalingActive") == ("True", "Scaling", "queue: 9 wait")
+    assert [(e.reason, e.note) for e in p.events if e.reason.startswith("Scaled")] == [("ScaledUp", "queue: 9 wait")]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +123,7 @@ def test_the_last_ten_changes_are_kept_newest_first() -> None:
         (advice(8, bound=Bound(8, "spec.scaling.maxReplicas", "AtMaximum")), "True", "AtMaximum", "maxReplicas"),
         (advice(3, bound=Bound(3, "no pod can be created: quota", "Quota")), "False", "Quota", "quota"),
         (advice(3, bound=Bound(3, "pod x: no GPU", "Unschedulable")), "False", "Unschedulable", "no GPU"),
-        (advice(2, bound=Bound(2, "spec.scaling.minReplicas")), "True", "Scaling", "2 replicas"),
+        (advice(2, bound=Bound(2, "spec.scaling.minReplicas")), "True", "Scaling", "9 wait"),
     ],
 )
 def test_the_condition_names_what_keeps_the_number_where_it_is(
@@ -199,3 +197,20 @@ def test_no_more_is_asked_for_than_can_exist(pods: list[Manifest], failure: str,
     facts = [pod_facts(each, NOW) for each in pods]
     found = ceiling(Scaling(max_replicas=8), facts, {"status": {"conditions": conditions}})
     assert (found.replicas, found.reason) == (most, reason)
+
+
+def test_a_window_that_no_calendar_can_keep_is_told_and_nothing_is_changed() -> None:
+    window = {"name": "office", "start": "61 8 * * *", "duration": "1h", "minReplicas": 2}
+    p = decide(replace(running(2), slm=slm(scaling=SCALING | {"schedules": [window]})))
+    status, reason, message = condition(p, "Accepted")
+    assert (status, reason, p.apply) == ("False", "InvalidSpec", ())
+    assert message.startswith('spec.scaling.schedules[0] (office): "61 8 * * *" is no cron expression')
+
+
+def test_an_open_window_raises_the_floor() -> None:
+    def window(name: str, replicas: int) -> Schedule:
+        return Schedule(name=name, start="0 3 * * *", duration="1h", min_replicas=replicas)
+
+    scaling = Scaling(min_replicas=2, max_replicas=8, schedules=[window("low", 1), window("high", 4)])
+    assert floor(scaling, NOW) == Bound(4, "schedule high")
+    assert floor(scaling, NOW + timedelta(hours=1)) == Bound(2, "spec.scaling.minReplicas")

@@ -283,6 +283,59 @@ def test_a_restarted_container_does_not_drain(pod: Pod) -> None:
     assert b"connection" not in again.call("GET", "/health").headers
 
 
+def test_the_operator_drains_a_pod_and_takes_it_back(pod: Pod) -> None:
+    def draining(method: str) -> object:
+        answer = pod.call(method, "/slmfleet/drain", headers=WITH_TOKEN)
+        assert answer.status == 200
+        return json.loads(answer.body)["draining"]
+
+    assert (draining("GET"), draining("POST"), draining("GET")) == (False, True, True)
+    assert pod.call("POST", CHAT).headers[b"connection"] == b"close"
+    assert draining("DELETE") is False
+    assert b"connection" not in pod.call("POST", CHAT).headers
+    assert engine_of(pod).paths == [CHAT, CHAT]
+
+
+def test_taking_it_back_does_not_stop_the_drain_of_a_pod_that_ends(pod: Pod) -> None:
+    pod.drain()
+    pod.call("POST", "/slmfleet/drain", headers=WITH_TOKEN)
+    assert json.loads(pod.call("DELETE", "/slmfleet/drain", headers=WITH_TOKEN).body) == {"draining": True}
+
+
+def test_other_processes_of_the_server_drain_too(pod: Pod) -> None:
+    other = Pod(pod.root)
+    pod.call("POST", "/slmfleet/drain", headers=WITH_TOKEN)
+    assert other.call("POST", CHAT).headers[b"connection"] == b"close"
+
+
+@pytest.mark.parametrize("headers", [[], [(b"x-slmfleet-token", b"wrong")]])
+@pytest.mark.parametrize("extra", [[], ["POST /slmfleet/*"]])
+def test_only_the_operator_drains_whatever_the_config_opens(
+    tmp_path: Path, headers: list[tuple[bytes, bytes]], extra: list[str]
+) -> None:
+    pod = Pod(tmp_path, config={"maxBody": 100, "extraRoutes": extra})
+    pod.call("POST", "/slmfleet/drain", headers=headers)
+    assert b"connection" not in pod.call("POST", CHAT).headers
+    assert not (pod.state / "leave").exists()
+
+
+def test_a_method_that_says_nothing_about_a_drain_is_405(pod: Pod) -> None:
+    assert pod.call("PUT", "/slmfleet/drain", headers=WITH_TOKEN).status == 405
+
+
+def test_a_drain_that_cannot_be_written_down_is_told(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in pod.state.iterdir():
+        file.unlink()
+    pod.state.rmdir()
+    assert pod.call("POST", "/slmfleet/drain", headers=WITH_TOKEN).status == 500
+    assert "slmfleet_guard: the operator's drain is not carried out: " in capsys.readouterr().err
+
+
+def test_a_restarted_container_has_forgotten_the_operators_drain(pod: Pod) -> None:
+    pod.call("POST", "/slmfleet/drain", headers=WITH_TOKEN)
+    assert b"connection" not in Pod(pod.root).call("POST", CHAT).headers
+
+
 def test_without_its_folder_the_guard_says_so_and_serves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pod = Pod(tmp_path, config={"maxBody": 100, "extraRoutes": [], "state": "/nonexistent"})
     assert pod.call("POST", CHAT).status == 200

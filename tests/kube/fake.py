@@ -33,6 +33,8 @@ class FakeClient(Client):
         self.results: list[tuple[str, str, str]] = []
         """(kind, verb, result) of writes that were found unnecessary."""
         self.logs: dict[tuple[str, bool], bytes | KubeError] = {}
+        self.graces: dict[str, int | None] = {}
+        """Seconds that deletes gave to objects, by name."""
         self.delay = 0.0
         self._versions = itertools.count(1)
         self._version = 0
@@ -190,8 +192,18 @@ class FakeClient(Client):
             raise ConflictError("the object has been modified")
         return copy.deepcopy(self._store(resource, copy.deepcopy(manifest)))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, *, within: float = 0) -> None:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        grace: int | None = None,
+        within: float = 0,
+    ) -> None:
         await self._request("delete", resource, name)
+        self.graces[name] = grace
         if self._find(resource, namespace, name)["metadata"]["uid"] != uid:
             raise ConflictError("Precondition failed: UID in precondition")
         self.remove(resource, namespace, name)

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from slmfleet.kube.apply import MANAGER, Applier, drifted
+from slmfleet.kube.apply import MANAGER, MARKER, Applier, drifted
 from slmfleet.kube.errors import ConflictError, KubeError, NotLeaderError, RefusedError, TransientError
-from slmfleet.kube.resources import SECRETS, SERVICES, Manifest
+from slmfleet.kube.resources import PODS, SECRETS, SERVICES, Manifest
 
 from .fake import FakeClient
 
@@ -327,3 +327,32 @@ async def test_a_creation_asks_first_whether_this_process_may_write() -> None:
     with pytest.raises(NotLeaderError):
         await Applier(client, fence).create(OWNER, SECRET)
     assert client.calls == []
+
+
+def engine(client: FakeClient) -> Manifest:
+    labels = {"app": "vllm", "traffic": "true"}
+    return client.seed(PODS, {"metadata": {"name": "p", "namespace": "chat", "labels": labels}, "spec": {}})
+
+
+async def test_a_mark_changes_only_what_it_says_and_the_next_one_drops_the_rest_of_it() -> None:
+    client = FakeClient()
+    uid = engine(client)["metadata"]["uid"]
+    marked = await applier(client).mark("chat", "p", uid, {"traffic": "false", "since": "1"}, {"cost": "-1"})
+    assert marked["metadata"]["labels"] == {"app": "vllm", "traffic": "false", "since": "1"}
+    back = await applier(client).mark("chat", "p", uid, {"traffic": "true"}, {})
+    assert back["metadata"]["labels"] == {"app": "vllm", "traffic": "true"}
+    assert not back["metadata"]["annotations"]
+    assert len({MARKER, MANAGER}) == 2  # an apply of the whole by one manager drops what it does not name
+
+
+async def test_a_mark_is_for_the_very_pod_that_was_seen_and_for_the_leader() -> None:
+    client = FakeClient()
+    engine(client)
+    with pytest.raises(ConflictError):
+        await applier(client).mark("chat", "p", "another", {"traffic": "false"}, {})
+
+    def lost() -> float:
+        raise NotLeaderError("lost")
+
+    with pytest.raises(NotLeaderError):
+        await Applier(client, lost).mark("chat", "p", "another", {"traffic": "false"}, {})

@@ -2,7 +2,9 @@ import asyncio
 
 import pytest
 
-from slmfleet.core.types import Event, LogRequest, Observed, Plan, Ref
+from slmfleet.core.autoscale.advice import Advice
+from slmfleet.core.autoscale.decision import Decision
+from slmfleet.core.types import Event, GuardOrder, LogRequest, Manifest, Observed, Plan, PodPatch, Ref
 from slmfleet.kube.errors import (
     ExpiredError,
     KubeError,
@@ -16,7 +18,7 @@ from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import DEPLOYMENTS, PODS, SERVICES
 from slmfleet.runtime.objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS
 
-from .world import DEPLOYMENT, KEY, SERVICE, World, child, slm, world
+from .world import DEPLOYMENT, KEY, LABELS, SERVICE, World, child, slm, world
 
 pytestmark = pytest.mark.looptime
 
@@ -32,6 +34,52 @@ async def test_children_are_applied_in_order_then_the_status_then_the_events() -
     ]
     assert [call[:2] for call in writes[3:]] == [("apply", "Event")]
     assert w.outcome("ok") == 1
+
+
+def engine() -> Manifest:
+    """A pod of the fleet, without a uid."""
+    metadata = {"name": "support-1", "namespace": "chat", "labels": LABELS | {"slmfleet.dev/traffic": "true"}}
+    return {"metadata": metadata, "spec": {}, "status": {}}
+
+
+async def test_pods_are_marked_before_the_replicas_shrink_and_their_guards_told_after() -> None:
+    w = world()
+    uid = w.client.seed(PODS, engine())["metadata"]["uid"]
+    ref = Ref("v1", "Pod", "support-1", uid)
+    patch = PodPatch(ref, {"slmfleet.dev/traffic": "false"}, {"cost": "-1"})
+    order = GuardOrder(uid, "10.0.0.1", drain=True)
+    w.decide = lambda _: Plan(patches=(patch,), apply=(DEPLOYMENT,), orders=(order,), status={"ready": "0/1"})
+    await w.reconcile()
+    assert [call[:2] for call in w.written()][:2] == [("apply", "Pod"), ("apply", "Deployment")]
+    marked = w.client.objects["pods", "chat", "support-1"]["metadata"]
+    assert (marked["labels"]["slmfleet.dev/traffic"], marked["annotations"]) == ("false", {"cost": "-1"})
+    await asyncio.sleep(1)
+    assert [call[:2] for call in w.sent] == [("POST", "http://10.0.0.1:8000/slmfleet/drain")]
+    w.decide = lambda _: Plan(status={"ready": "0/1"})
+    await w.reconcile()
+    assert w.seen[-1].told == {uid: True}
+
+
+async def test_nothing_shrinks_when_a_pod_cannot_be_marked() -> None:
+    gone = PodPatch(Ref("v1", "Pod", "support-1", "gone"), {"slmfleet.dev/traffic": "false"})
+    w = world(DEPLOYMENT, patches=(gone,))
+    assert (await w.reconcile()).failed
+    assert ("apply", "Deployment", "support") not in w.written()
+
+
+async def test_a_pod_that_hangs_is_deleted_without_waiting_for_its_requests() -> None:
+    w = world()
+    uid = w.client.seed(PODS, engine())["metadata"]["uid"]
+    w.decide = lambda _: Plan(delete=(Ref("v1", "Pod", "support-1", uid),), status={"ready": "0/1"})
+    await w.reconcile()
+    assert w.client.graces == {"support-1": 30}
+
+
+async def test_the_plan_sees_the_last_word_of_the_scaling_loop() -> None:
+    w = world()
+    w.advice[KEY] = Advice(Decision(3, "queue", "9 wait", (), None))
+    await w.reconcile()
+    assert w.seen[-1].advice == w.advice[KEY]
 
 
 async def test_a_second_reconcile_writes_nothing() -> None:

@@ -2,10 +2,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from slmfleet.metrics.registry import MAX_CONDITIONS, Metrics
 from slmfleet.runtime.server import application
+from slmfleet.runtime.wake import Wake, reviewer
+from tests.kube.fake import FakeClient
 
 
 async def get(path: str, *, troubles: tuple[str, ...] = (), metrics: Metrics | None = None) -> tuple[int, str]:
-    app = application(lambda: troubles, lambda: "standing by", metrics or Metrics("1.2.3"))
+    wake = Wake(reviewer(FakeClient()), lambda *_: False, lambda: False)
+    app = application(lambda: troubles, lambda: "standing by", metrics or Metrics("1.2.3"), wake)
     async with TestClient(TestServer(app)) as client:
         response = await client.get(path)
         return response.status, await response.text()

@@ -1,11 +1,12 @@
 """A cluster with one SLMDeployment, and a reconciler whose decisions the test makes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 
+from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.types import Config, Manifest, Observed, Plan
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache, Selection
@@ -15,6 +16,7 @@ from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import CHILDREN, Key
 from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
+from slmfleet.runtime.guards import Guards
 from slmfleet.runtime.objects import SLM_DEPLOYMENTS, Objects, key_of
 from slmfleet.runtime.reconciler import Access, Reconciler
 from tests.kube.fake import FakeClient
@@ -51,6 +53,9 @@ class World:
     """Whose children changed."""
     news: list[Key] = field(default_factory=list)
     """Which SLMDeployments changed."""
+    advice: dict[Key, Advice] = field(default_factory=dict)
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    """Method, URL and token of calls to guards."""
 
     def __post_init__(self) -> None:
         selection = Selection("app.kubernetes.io/managed-by=slmfleet", "slmfleet.dev/deployment")
@@ -65,9 +70,15 @@ class World:
             status=StatusWriter(self.client, lambda: 30.0),
             recorder=Recorder(self.client, lambda: 30.0, "slmfleet-0", lambda: NOW),
             logs=Logs(self.client),
+            guards=Guards(self.woken.append, self._send),
+            advice=self.advice.get,
         )
         config = Config("test", {})
         self.reconciler = Reconciler(self._plan, config, access, self.objects, self.metrics, lambda: NOW)
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> int:
+        self.sent.append((method, url, headers["x-slmfleet-token"]))
+        return 200
 
     def _plan(self, observed: Observed, config: Config, now: datetime) -> Plan:
         assert now == NOW

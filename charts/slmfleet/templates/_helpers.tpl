@@ -60,9 +60,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [delete]
+# A pod that is to go is marked with labels, one that hangs is deleted: its ReplicaSet makes another one.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]

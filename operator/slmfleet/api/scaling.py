@@ -154,7 +154,7 @@ class ScalingStatus(ApiModel):
     desired: int = Field(description="Replicas that there should be.")
     reason: str = Field(description="What decides: a need or a bound, in one word.")
     message: str = Field(description="The formula with its numbers, as of `time`.")
-    bound: str | None = Field(None, description="What keeps desired from what the load asks for.")
+    bound: str | None = Field(None, description="What keeps desired below what the load asks for.")
     needs: list[ScalingNeed] | None = Field(None, description="What each consideration asks for.")
     time: str = Field(description="When message and needs were written; at most once a minute.")
     changes: list[ScalingChange] | None = Field(

@@ -18,6 +18,8 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.engine.resolution import Request, Resolution
 from slmfleet.engine.resolve import resolve
 
+from .autoscale.bounds import schedules
+from .autoscale.schedules import problem
 from .problems import Verdict
 from .types import Manifest
 
@@ -52,6 +54,8 @@ def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
         spec = SLMDeploymentSpec.model_validate_json(json.dumps(slm.get("spec", {})))
     except ValidationError as error:
         return Verdict(Reason.INVALID_SPEC, describe(error, "spec"))
+    if windows := list(_windows(spec)):
+        return Verdict(Reason.INVALID_SPEC, "; ".join(windows[:MAX_ERRORS]))
     wanted = spec.accelerator.class_name
     custom: AcceleratorClassSpec | None = None
     if accelerator is not None:
@@ -112,6 +116,13 @@ def _rules(slm: Manifest, spec: SLMDeploymentSpec, resolution: Resolution) -> It
     said = tuple(problem.field for problem in resolution.problems)
     found = (*broken(schema, slm, ""), *violations(spec, "spec"))
     return [str(each) for each in found if not any(f == each.path or f.startswith(f"{each.path}[") for f in said)]
+
+
+def _windows(spec: SLMDeploymentSpec) -> Iterable[str]:
+    """Schedules that no calendar can keep: what cron and time zones allow is more than the CRD's rules can say."""
+    for index, window in enumerate(() if spec.scaling is None else schedules(spec.scaling)):
+        if (wrong := problem(window)) is not None:
+            yield f"spec.scaling.schedules[{index}] ({window.name}): {wrong}"
 
 
 def _gpus(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> Iterable[str]:

@@ -9,7 +9,7 @@ from slmfleet.api.quantities import seconds
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
 from .autoscale.bounds import first_replicas, floor
-from .autoscale.drain import Member, members, put_back, shrink
+from .autoscale.drain import Standing, put_back, shrink, standing
 from .names import REVISION
 from .types import Event, GuardOrder, Manifest, Observed, PodPatch, Ref
 
@@ -33,14 +33,16 @@ def scale(
     observed: Observed, spec: SLMDeploymentSpec, deployment: Manifest | None, revision: str, now: datetime
 ) -> Scaled:
     """What spec.replicas says, or the last decision; without one the Deployment keeps its number."""
-    fleet = members(observed.pods)
+    fleet = standing(observed.pods)
     if spec.scaling is None or not spec.scales:
         back = put_back(fleet, observed.told)
-        return Scaled(spec.replicas, back.patches, back.orders)
+        return Scaled(
+            spec.replicas, back.patches, back.orders, requeue_after=DRAIN_LOOK_SECONDS if back.orders else None
+        )
     current = None if deployment is None else deployment["spec"].get("replicas")
     advice = observed.advice
     if current is None:
-        return Scaled(first_replicas(floor(spec.scaling)) if advice is None else advice.decision.desired)
+        return Scaled(first_replicas(floor(spec.scaling, now)) if advice is None else advice.decision.desired)
     rolls = rolling_out(deployment, revision)
     shrunk = shrink(
         fleet,
@@ -59,7 +61,7 @@ def scale(
         shrunk.orders,
         delete=tuple(pod.ref for pod in hung),
         events=tuple(_replaced(pod) for pod in hung),
-        requeue_after=DRAIN_LOOK_SECONDS if shrunk.draining else None,
+        requeue_after=DRAIN_LOOK_SECONDS if shrunk.draining or shrunk.orders else None,
     )
 
 
@@ -73,14 +75,14 @@ def rolling_out(deployment: Manifest | None, revision: str) -> bool:
     return bool(status.get("updatedReplicas", 0) < status.get("replicas", 0))
 
 
-def _hung(fleet: list[Member], pods: Iterable[Manifest], hung: frozenset[str]) -> list[Member]:
+def _hung(fleet: list[Standing], pods: Iterable[Manifest], hung: frozenset[str]) -> list[Standing]:
     """The one that is replaced: none while another pod ends or starts, so that a fault of all never ends all."""
     if any("deletionTimestamp" in pod["metadata"] for pod in pods) or not all(pod.ready for pod in fleet):
         return []
     return [pod for pod in fleet if pod.ref.uid in hung and pod.traffic][:1]
 
 
-def _replaced(pod: Member) -> Event:
+def _replaced(pod: Standing) -> Event:
     note = (
         f"pod {pod.ref.name} has requests and makes no tokens, while its health check says that all is well: it is "
         "replaced"

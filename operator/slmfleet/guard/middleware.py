@@ -31,6 +31,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 TOKEN_HEADER = b"x-slmfleet-token"
 MAX_BODY = 32 * 2**20
 """Bytes. Above the largest audio file that vLLM takes by default (VLLM_MAX_AUDIO_CLIP_FILESIZE_MB=25)."""
+DRAIN_ROUTE = "/slmfleet/drain"
+"""The guard's own, for the operator: POST takes the pod's clients elsewhere while it goes on working, DELETE ends that.
+"""
 LOOK_SECONDS = 0.1
 TOKEN_SECONDS = 1.0
 
@@ -108,7 +111,8 @@ class Guard:
         """Made once per process, before the server listens.
 
         `folder` holds the operator's token and config.json: maxBody in bytes, extraRoutes, and the folder `state`,
-        where `drain` exists while the pod drains and `busy` is locked while requests run.
+        where `drain` exists while the pod ends, `leave` while the operator empties it, and `busy` is locked while
+        requests run.
         """
         self._app = app
         self._clock = clock
@@ -117,13 +121,14 @@ class Guard:
         self._read_config(folder / "config.json")
         self._token = Token(folder / "token", clock)
         self._api_key = os.environ.get("VLLM_API_KEY", "").encode()
-        self._drain_file = self._state / "drain"
+        self._drain_files = (self._state / "drain", self._state / "leave")
         self._drains = False
         self._next_look = float("-inf")
         self._busy: AbstractContextManager[None] = nullcontext()
         try:
-            # After a restart of the container it is there from the hook of the one before.
-            self._drain_file.unlink(missing_ok=True)
+            # After a restart of the container they are there from the one before.
+            for file in self._drain_files:
+                file.unlink(missing_ok=True)
             self._busy = Busy(self._state / "busy")
         except OSError as error:
             self._complain(f"a drain does not wait for running requests: {error}")
@@ -147,7 +152,7 @@ class Guard:
         now = self._clock()
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
-            self._drains = os.access(self._drain_file, os.F_OK)  # raises nothing
+            self._drains = any(os.access(file, os.F_OK) for file in self._drain_files)  # raises nothing
         return self._drains
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,6 +171,9 @@ class Guard:
             refusal = None if path in OPEN else _closed(path)
         if TOKEN_HEADER in headers:  # not for the engine's eyes or logs
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != TOKEN_HEADER]}
+            if path == DRAIN_ROUTE and kind == "http" and self._operators(headers):
+                await self._administer(scope["method"], send)
+                return
         if kind == "websocket":
             await self._websocket(scope, receive, send, refusal)
         elif refusal is not None:
@@ -188,6 +196,25 @@ class Guard:
         if (length := int(headers.get(b"content-length", b"0"))) > self._max_body:
             return self._too_large(f"{length} bytes")
         return None
+
+    async def _administer(self, method: str, send: Send) -> None:
+        """Begin or end the drain that the operator asks for, in every process of the server; GET only tells."""
+        leave, status = self._drain_files[1], 200
+        try:
+            if method == "POST":
+                leave.touch()
+            elif method == "DELETE":
+                leave.unlink(missing_ok=True)
+            elif method != "GET":
+                status = 405
+        except OSError as error:
+            self._complain(f"the operator's drain is not carried out: {error}")
+            status = 500
+        self._next_look = float("-inf")
+        body = json.dumps({"draining": self._draining()}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _operators(self, headers: dict[bytes, bytes]) -> bool:
         offered = headers.get(TOKEN_HEADER)

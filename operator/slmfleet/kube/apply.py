@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,9 +13,11 @@ from typing import Final
 
 from .client import Client
 from .errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError, RefusedError, TransientError
-from .resources import Key, Manifest, Resource, resource_of, uid_of
+from .resources import PODS, Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
+MARKER: Final = "slmfleet-drain"
+"""The manager of the few labels and annotations that pods get from us: the ReplicaSet made the rest of them."""
 
 # The same drift is undone so often, then left alone for so many seconds since it was first seen.
 _CONTESTED_WRITES: Final = 3
@@ -195,13 +197,28 @@ class Applier:
         with suppress(AlreadyExistsError):
             await self._client.create(resource, owner[0], manifest, within=left)
 
-    async def delete(self, owner: Key, resource: Resource, name: str, uid: str) -> None:
-        """Delete a child, and only the very object that was seen; ConflictError when another has its name by now."""
+    async def mark(
+        self, namespace: str, name: str, uid: str, labels: Mapping[str, str], annotations: Mapping[str, str]
+    ) -> Manifest:
+        """Set labels and annotations of a pod; what an earlier mark had and this one lacks is dropped.
+
+        Raises ConflictError when it is another pod by now.
+        """
+        left = self._fence()
+        metadata = {"name": name, "uid": uid, "labels": dict(labels), "annotations": dict(annotations)}
+        body = {"apiVersion": PODS.api_version, "kind": PODS.kind, "metadata": metadata}
+        return await self._client.apply(PODS, namespace, body, manager=MARKER, force=True, within=left)
+
+    async def delete(self, owner: Key, resource: Resource, name: str, uid: str, *, grace: int | None = None) -> None:
+        """Delete a child, and only the very object that was seen; ConflictError when another has its name by now.
+
+        `grace`: seconds until a pod is killed, instead of those in its spec.
+        """
         left = self._fence()
         self._applied.get(owner, {}).pop((resource.kind, name), None)
         self._contests.get(owner, {}).pop((resource.kind, name), None)
         try:
-            await self._client.delete(resource, owner[0], name, uid, within=left)
+            await self._client.delete(resource, owner[0], name, uid, grace=grace, within=left)
         except NotFoundError:
             return  # what was asked for
 

@@ -137,10 +137,22 @@ class Client:
         return await self._write(resource, "replace", "PUT", path, [], manifest, within=within)
 
     async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, *, within: float = _TIMEOUT
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        grace: int | None = None,
+        within: float = _TIMEOUT,
     ) -> None:
-        """Delete the object of that name and uid; ConflictError when another one has the name by now."""
-        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        """Delete the object of that name and uid; ConflictError when another one has the name by now.
+
+        `grace`: a pod's seconds until it is killed, instead of those in its spec.
+        """
+        options: Manifest = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
         await self._write(resource, "delete", "DELETE", resource.path(namespace, name), [], options, within=within)
 
     async def pod_log(self, namespace: str, pod: str, query: Query, *, limit: int) -> bytes:

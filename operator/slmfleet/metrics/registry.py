@@ -1,6 +1,8 @@
 """The operator's own metrics, as /metrics serves them."""
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -12,8 +14,28 @@ MAX_CONDITIONS: Final = 10_000
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+# A fleet has some ten series.
+MAX_SCALING: Final = 2_000
+"""Fleets whose decisions one scrape tells."""
+
+
+@dataclass(frozen=True)
+class ScalingRow:
+    """The last decision about one fleet."""
+
+    namespace: str
+    name: str
+    desired: int
+    reason: str
+    needs: Mapping[str, float]
+    """Replicas that each consideration asks for."""
+    unread: bool
+    """Whether some of its engines could not be read."""
+
+
 ConditionSource = Callable[[], Iterable[tuple[str, str, str, str]]]
 RestartSource = Callable[[], Iterable[tuple[str, str, int]]]
+ScalingSource = Callable[[], Iterable[ScalingRow]]
 
 
 class Metrics:
@@ -49,6 +71,11 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self._scaling_failures = Counter(
+            "slmfleet_scaling_failures",
+            "Looks at a fleet that ended in an error; its number of replicas stays as it is.",
+            registry=self.registry,
+        )
         build = Gauge("slmfleet_build_info", "1, with the version.", ("version",), registry=self.registry)
         build.labels(version).set(1)
 
@@ -59,6 +86,14 @@ class Metrics:
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A gauge that reads its value at the scrape."""
         Gauge(f"slmfleet_{name}", text, registry=self.registry).set_function(value)
+
+    def scaling_failed(self) -> None:
+        """Count a look at a fleet that went wrong."""
+        self._scaling_failures.inc()
+
+    def scaling(self, source: ScalingSource) -> None:
+        """Export the decision about every fleet that scales; a deleted fleet's series end with it."""
+        self.registry.register(_Scaling(source))
 
     def conditions(self, source: ConditionSource) -> None:
         """Export (namespace, name, type, status) of every condition; a deleted object's series end with it."""
@@ -112,3 +147,30 @@ class _WatchRestarts(Collector):
         for resource, reason, count in self._source():
             family.add_metric((resource, reason), count)
         yield family
+
+
+class _Scaling(Collector):
+    def __init__(self, source: ScalingSource) -> None:
+        self._source = source
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        fleet = ("namespace", "name")
+        desired = GaugeMetricFamily("slmfleet_scaling_desired_replicas", "Replicas that were decided.", labels=fleet)
+        reason = GaugeMetricFamily(
+            "slmfleet_scaling_reason", "1 for the need or bound that decides.", labels=(*fleet, "reason")
+        )
+        need = GaugeMetricFamily(
+            "slmfleet_scaling_need_replicas", "Replicas that a consideration asks for.", labels=(*fleet, "need")
+        )
+        unread = GaugeMetricFamily("slmfleet_scaling_unread", "1 while engines cannot be read.", labels=fleet)
+        for row in itertools.islice(self._source(), MAX_SCALING):
+            which = (row.namespace, row.name)
+            desired.add_metric(which, row.desired)
+            reason.add_metric((*which, row.reason), 1)
+            unread.add_metric(which, row.unread)
+            for name, replicas in row.needs.items():
+                need.add_metric((*which, name), replicas)
+        yield from (desired, reason, need, unread)

@@ -13,9 +13,10 @@ from slmfleet.kube.errors import KubeError
 from slmfleet.metrics.registry import Metrics
 
 from . import log
-from .operator import Operator
+from .operator import LEADING, Operator
 from .server import application, serving
 from .settings import Settings, SettingsError, load
+from .wake import Wake, reviewer
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ async def _run(settings: Settings) -> int:
 
 async def _serve(settings: Settings, client: Client, metrics: Metrics) -> int:
     operator = Operator(settings, client, metrics, plan)
-    async with serving(application(operator.troubles, operator.state, metrics), settings.port):
+    wake = Wake(reviewer(client), operator.scaling.wake, lambda: operator.state() == LEADING)
+    async with serving(application(operator.troubles, operator.state, metrics, wake), settings.port):
         stop = asyncio.Event()
         work = asyncio.create_task(operator.work())
         waiter = asyncio.create_task(_told_to_stop(stop, operator.kopf_started))

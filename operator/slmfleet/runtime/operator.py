@@ -14,8 +14,10 @@ import kopf
 
 from slmfleet import __version__
 from slmfleet.core import names
+from slmfleet.core.autoscale.scaler import Scaler
 from slmfleet.core.types import Config
 from slmfleet.engine import guard
+from slmfleet.engine.page import MAX_BYTES
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.backoff import backoff
 from slmfleet.kube.cache import Cache, Selection
@@ -29,20 +31,29 @@ from slmfleet.kube.queue import WorkQueue
 from slmfleet.kube.resources import CHILDREN, name_of, uid_of
 from slmfleet.kube.status import StatusWriter
 from slmfleet.kube.store import Change
-from slmfleet.metrics.registry import Metrics
+from slmfleet.metrics.registry import Metrics, ScalingRow
+from slmfleet.metrics.scrape import Scraper
 
 from . import handlers
 from .cold_starts import ColdStarts
+from .guards import Guards, Http
 from .health import queue_troubles, reading_troubles, watch_troubles
 from .objects import Objects, key_of
 from .reconciler import Access, Planner, Reconciler
+from .scaling import Scaling, World
+from .scraping import Scraping
 from .settings import Settings
 
 GRACE: Final = 20.0
 """Seconds that running reconciles get to finish; the pod's terminationGracePeriodSeconds must be longer."""
 
 READING: Final = "reading the cluster"
+LEADING: Final = "leading"
 KEY_SECONDS: Final = 30.0
+SCRAPE_SECONDS: Final = 5.0
+"""For one engine; a page that takes longer than a look waits belongs to the next one."""
+SCRAPES: Final = 256
+"""At the same time."""
 KOPF_LISTS: Final = 10.0
 """Seconds after its start in which kopf has listed our kinds, unless the API server is slow."""
 
@@ -69,6 +80,16 @@ class Operator:
             client, CHILDREN, selection, on_change=self._queue.add, rng=rng, sweep=settings.sweep_seconds
         )
         self._objects = Objects(client, settings.namespaces, on_change=self._changed, rng=rng)
+        self._http = Http()
+        self._guards = Guards(self._queue.add, self._http.send)
+        self._cold_starts = ColdStarts()
+        self.scaling = Scaling(
+            World(self._objects, self._cache, self._cold_starts, wall_clock),
+            Scaler,
+            settle=settings.settle_seconds,
+            enqueue=self._queue.add,
+            failed=metrics.scaling_failed,
+        )
         self._access = Access(
             client=client,
             cache=self._cache,
@@ -76,8 +97,9 @@ class Operator:
             status=StatusWriter(client, self._fence),
             recorder=Recorder(client, self._fence, settings.pod_name, wall_clock),
             logs=Logs(client),
+            guards=self._guards,
+            advice=self.scaling.advice,
         )
-        self._cold_starts = ColdStarts()
         self._client = client
         self._plan = plan
         self._metrics = metrics
@@ -96,7 +118,7 @@ class Operator:
         """Reasons for which a restart would help."""
         if self._state == READING:
             yield from reading_troubles(self._cache, asyncio.get_running_loop().time() - self._reading_since)
-        if self._state == "leading":
+        if self._state == LEADING:
             yield from queue_troubles(self._queue)
             yield from watch_troubles(self._cache)
 
@@ -118,7 +140,8 @@ class Operator:
             group.create_task(self._sweep_for_ever())
             group.create_task(self._endless("the workers", self._queue.run(reconciler, self._settings.workers)))
             group.create_task(self._endless("kopf", self._watch_our_kinds()))
-            self._state = "leading"
+            group.create_task(self._endless("the scaling loop", self._scale()))
+            self._state = LEADING
             logger.info("%d SLMDeployments found", len(self._objects.slms))
 
     async def stop(self, work: "asyncio.Task[None]") -> None:
@@ -128,8 +151,27 @@ class Operator:
         if not await self._queue.stop(GRACE):
             logger.warning("running reconciles were cut off after %.0f s", GRACE)
         work.cancel()
+        await self._guards.close()
+        await self._http.close()
         await self._lease.release()
         await asyncio.wait([work], timeout=5.0)
+
+    async def _scale(self) -> None:
+        """Read the engines and decide, for ever."""
+        async with (
+            Scraper(seconds=SCRAPE_SECONDS, limit=SCRAPES, max_bytes=MAX_BYTES) as scraper,
+            asyncio.TaskGroup() as group,
+        ):
+            scraping = Scraping(
+                scraper.get,
+                self.scaling.watched,
+                self.scaling.on_look,
+                metrics=self._metrics,
+                rng=self._rng,
+                wall=wall_clock,
+            )
+            group.create_task(scraping.run())
+            group.create_task(self.scaling.run(scraping.follow))
 
     async def _key(self) -> bytes:
         """The key of the guards' tokens, however long it takes. Raises RefusedError where waiting does not help."""
@@ -211,11 +253,12 @@ class Operator:
         self._access.status.forget(uid_of(change.before or {}))
 
     def _export(self, metrics: Metrics) -> None:
-        metrics.gauge("leader", "1 while this replica reconciles.", lambda: float(self._state == "leading"))
+        metrics.gauge("leader", "1 while this replica reconciles.", lambda: float(self._state == LEADING))
         metrics.gauge("queue_depth", "SLMDeployments that wait for a worker.", lambda: self._queue.depth)
         metrics.gauge("queue_oldest_seconds", "Age in seconds of the oldest of them.", self._queue.oldest_wait)
         metrics.gauge("slmdeployments", "SLMDeployments that exist.", lambda: len(self._objects.slms))
         metrics.conditions(self._conditions)
+        metrics.scaling(self._decisions)
         metrics.watch_restarts(self._restarts)
 
     def _restarts(self) -> Iterable[tuple[str, str, int]]:
@@ -225,6 +268,12 @@ class Operator:
             for reason, count in watcher.restarts.items():
                 total[watcher.resource.plural, reason] += count
         return [(*labels, count) for labels, count in total.items()]
+
+    def _decisions(self) -> Iterable[ScalingRow]:
+        for key, advice in self.scaling.decisions().items():
+            decision = advice.decision
+            needs = {need.name: need.replicas for need in decision.needs}
+            yield ScalingRow(*key, decision.desired, decision.reason, needs, unread=bool(advice.missing))
 
     def _conditions(self) -> Iterable[tuple[str, str, str, str]]:
         for slm in self._objects.slms:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from slmfleet.core.types import Config, Inquiry, LogRequest, Manifest, Observed, Plan, Ref, WriteFailure
+from slmfleet.core.autoscale.advice import Advice
+from slmfleet.core.build.guard import token
+from slmfleet.core.names import Names
+from slmfleet.core.types import Config, Inquiry, LogRequest, Manifest, Observed, Plan, PodPatch, Ref, WriteFailure
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache
 from slmfleet.kube.client import Client
@@ -30,12 +33,15 @@ from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
 
 from .cold_starts import ColdStarts
+from .guards import Guards
 from .objects import SLM_DEPLOYMENTS, Objects
 
 # Each round learns of objects or logs that the decision asked for; the second one usually asks for nothing.
 _ROUNDS: Final = 8
 # A namespace can hang in its deletion for hours.
 _GOING_SECONDS: Final = 60.0
+_HUNG_GRACE: Final = 30
+"""Seconds for a pod that hangs: its requests never end, and nobody should wait for them."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +58,9 @@ class Access:
     status: StatusWriter
     recorder: Recorder
     logs: Logs
+    guards: Guards
+    advice: Callable[[Key], Advice | None]
+    """The scaling loop's last word about a fleet."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class Reconciler:
         creates = any(Ref.of(manifest) not in decision.observed.children for manifest in decision.plan.apply)
         if creates and not await self._stands(slm):
             return "ok", Result()
+        await self._mark(key, decision.plan.patches)
         failures = await self._apply_all(key, decision)
         if failures:
             # Nothing is deleted while what should replace it is missing.
@@ -115,19 +125,23 @@ class Reconciler:
             decision = replace(decision, plan=self.plan(observed, self.config, self.wall()))
         else:
             await self._delete(key, decision.plan.delete)
+        self.access.guards.tell(key, decision.plan.orders, token(Names.of(slm), self.config.key))
         await self._tell(slm, decision.plan)
         after = decision.plan.requeue_after
         return ("refused", Result(after, failed=True)) if failures else ("ok", Result(after))
 
     def _observe(self, slm: Manifest) -> Observed:
-        everything = self.access.cache.children(name_of(slm))
+        key = name_of(slm)
+        everything = self.access.cache.children(key)
         pods = tuple(child for child in everything if child["kind"] == PODS.kind)
         return Observed(
             slm=slm,
             children={Ref.of(child): child for child in everything if child["kind"] != PODS.kind},
             pods=pods,
             accelerator=self.objects.accelerator_of(slm),
+            advice=self.access.advice(key),
             cold_start=self.cold_starts.see(slm, pods).status(),
+            told=self.access.guards.told(key, [uid_of(pod) for pod in pods]),
         )
 
     async def _stands(self, slm: Manifest) -> bool:
@@ -185,6 +199,13 @@ class Reconciler:
 
         return dict(item for item in await asyncio.gather(*map(read, refs)) if item is not None)
 
+    async def _mark(self, key: Key, patches: Iterable[PodPatch]) -> None:
+        """Say on the pods who takes part; what fails ends this reconcile, since the replicas must not shrink then."""
+        for patch in patches:
+            ref = patch.ref
+            written = await self.access.applier.mark(key[0], ref.name, ref.uid, patch.labels, patch.annotations)
+            self.access.cache.put(written)
+
     async def _apply_all(self, key: Key, decision: "_Decision") -> list[WriteFailure]:
         """Every child in order, and what was refused.
 
@@ -232,7 +253,9 @@ class Reconciler:
 
     async def _delete(self, key: Key, refs: Iterable[Ref]) -> None:
         for ref in refs:
-            await self.access.applier.delete(key, resource_of(ref.api_version, ref.kind), ref.name, ref.uid)
+            grace = _HUNG_GRACE if ref.kind == PODS.kind else None
+            resource = resource_of(ref.api_version, ref.kind)
+            await self.access.applier.delete(key, resource, ref.name, ref.uid, grace=grace)
 
     async def _tell(self, slm: Manifest, plan: Plan) -> None:
         """Write the status, then post the events: they tell of a change that is only one once it is stored."""

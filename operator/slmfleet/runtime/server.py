@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics over HTTP."""
+"""/healthz, /readyz, /metrics and /wake over HTTP."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -7,9 +7,13 @@ from aiohttp import web
 
 from slmfleet.metrics.registry import CONTENT_TYPE, Metrics
 
+from .wake import ROUTE, Wake
 
-def application(troubles: Callable[[], Iterable[str]], state: Callable[[], str], metrics: Metrics) -> web.Application:
-    """The three pages: `troubles` yields the reasons for a restart, `state` says what the process does."""
+
+def application(
+    troubles: Callable[[], Iterable[str]], state: Callable[[], str], metrics: Metrics, wake: Wake
+) -> web.Application:
+    """The three pages: `troubles` yields the reasons for a restart, `state` says what the process does. And `wake`."""
 
     async def healthz(_: web.Request) -> web.Response:
         reasons = list(troubles())
@@ -23,6 +27,7 @@ def application(troubles: Callable[[], Iterable[str]], state: Callable[[], str],
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)])
+    app.add_routes([web.post(ROUTE, wake.handle)])
     return app
 
 

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(
         600.0, ge=10, le=86_400, description="Seconds between full lists, which find what a watch has lost."
     )
+    settle_seconds: float = Field(
+        240.0,
+        ge=0,
+        le=3600,
+        description="Seconds after its start in which the operator takes no replica away: it has not seen the load.",
+    )
     port: int = Field(8080, ge=1, le=65_535, description="Port of /healthz, /readyz and /metrics.")
     image_cuda: ImageTemplate = Field(DEFAULT_IMAGES["cuda"], description="vLLM image for NVIDIA GPUs.")
     image_rocm: ImageTemplate = Field(DEFAULT_IMAGES["rocm"], description="vLLM image for AMD GPUs.")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slmfleet.core.autoscale.advice import PodLoad
-from slmfleet.core.autoscale.drain import DELETION_COST, QUIET_SECONDS, Shrink, members, put_back, shrink
+from slmfleet.core.autoscale.drain import DELETION_COST, QUIET_SECONDS, Shrink, put_back, shrink, standing
 from slmfleet.core.names import DRAINING_SINCE, TRAFFIC
 from slmfleet.core.types import Manifest
 
@@ -41,7 +41,7 @@ def after(
     """`loads`: requests and cached tokens by pod; one that is left out cannot be read."""
     known = {name: PodLoad(requests, 0, cached) for name, (requests, cached) in (loads or {}).items()}
     return shrink(
-        members(pods),
+        standing(pods),
         current=current,
         wanted=wanted,
         rolling_out=rolling_out,
@@ -157,7 +157,7 @@ def test_without_a_guard_the_label_alone_comes_and_goes() -> None:
 
 
 def test_when_nobody_decides_by_load_any_more_everybody_takes_part_again() -> None:
-    result = put_back(members([pod("1"), draining("2", 9)]), {})
+    result = put_back(standing([pod("1"), draining("2", 9)]), {})
     assert (labels(result), orders(result)) == ({"2": "true"}, {"2": False})
 
 
@@ -186,7 +186,7 @@ class Cluster:
                 "annotations": {DELETION_COST: self.costs[name]} if name in self.costs else {},
             }
         result = shrink(
-            members(pods),
+            standing(pods),
             current=self.replicas,
             wanted=wanted,
             rolling_out=False,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmfleet.core.autoscale.decision import Bound, Decision
-from slmfleet.core.autoscale.scaler import HOLD, SETTLE, Scaler
+from slmfleet.core.autoscale.scaler import HOLD, Scaler
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
 from tests.core.autoscale.make import CEILING, FLOOR, SETTINGS, look, situation
@@ -85,7 +85,7 @@ def test_down_by_several_once_the_peak_is_forgotten() -> None:
 
 def test_nothing_goes_after_a_start() -> None:
     fleet = Fleet(current=9)
-    assert fleet.run(round(SETTLE) - 1, **QUIET).reason == "settling"
+    assert fleet.run(round(Settings().settle) - 1, **QUIET).reason == "settling"
     assert fleet.current == 9
     fleet.run(60, **QUIET)
     assert fleet.current < 9

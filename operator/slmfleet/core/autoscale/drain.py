@@ -40,7 +40,7 @@ class Shrink:
 
 
 @dataclass(frozen=True)
-class Member:
+class Standing:
     """A pod that has not begun to end."""
 
     ref: Ref
@@ -53,7 +53,7 @@ class Member:
     cost: str
 
     @classmethod
-    def of(cls, pod: Manifest) -> "Member":
+    def of(cls, pod: Manifest) -> "Standing":
         """Read from the pod."""
         metadata, status = pod["metadata"], pod.get("status", {})
         labels = metadata.get("labels", {})
@@ -69,10 +69,10 @@ class Member:
         )
 
 
-def members(pods: Iterable[Manifest]) -> list[Member]:
+def standing(pods: Iterable[Manifest]) -> list[Standing]:
     """The pods that count: none that ends or has ended."""
     return [
-        Member.of(pod)
+        Standing.of(pod)
         for pod in pods
         if "deletionTimestamp" not in pod["metadata"]
         and pod.get("status", {}).get("phase") not in {"Failed", "Succeeded"}
@@ -80,7 +80,7 @@ def members(pods: Iterable[Manifest]) -> list[Member]:
 
 
 def shrink(
-    fleet: Sequence[Member],
+    fleet: Sequence[Standing],
     *,
     current: int,
     wanted: int,
@@ -108,28 +108,28 @@ def shrink(
     )
 
 
-def put_back(fleet: Sequence[Member], told: Mapping[str, bool]) -> Shrink:
+def put_back(fleet: Sequence[Standing], told: Mapping[str, bool]) -> Shrink:
     """Nobody decides by load any more: every pod takes part again. `replicas` says nothing."""
     patches = [_staying(pod, told) for pod in fleet]
     orders = [_order(pod, told, drain=False) for pod in fleet]
     return Shrink(0, tuple(p for p in patches if p is not None), tuple(o for o in orders if o is not None))
 
 
-def _loss(pod: Member, loads: Mapping[str, PodLoad]) -> tuple[bool, float, float, str]:
+def _loss(pod: Standing, loads: Mapping[str, PodLoad]) -> tuple[bool, float, float, str]:
     """What would be lost with a pod: who is on the way out already goes first, who cannot be read comes last."""
     load = loads.get(pod.ref.uid)
     requests, cached = (inf, inf) if load is None else (load.requests, load.cached_prompt_tokens)
     return pod.traffic, requests, cached, pod.ref.name
 
 
-def _empty(pod: Member, load: PodLoad | None, now: float, timeout: float) -> bool:
+def _empty(pod: Standing, load: PodLoad | None, now: float, timeout: float) -> bool:
     if pod.traffic or pod.since is None:
         return False
     waited = now - pod.since
     return waited >= timeout or (waited >= QUIET_SECONDS and load is not None and load.requests == 0)
 
 
-def _leaving(pod: Member, now: float, *, last: bool) -> PodPatch | None:
+def _leaving(pod: Standing, now: float, *, last: bool) -> PodPatch | None:
     since = now if pod.since is None or pod.traffic else pod.since
     cost = FIRST_TO_GO if last else ""
     if not pod.traffic and pod.since is not None and pod.cost == cost:
@@ -138,7 +138,7 @@ def _leaving(pod: Member, now: float, *, last: bool) -> PodPatch | None:
     return PodPatch(pod.ref, labels, {DELETION_COST: cost} if cost else {})
 
 
-def _staying(pod: Member, told: Mapping[str, bool]) -> PodPatch | None:
+def _staying(pod: Standing, told: Mapping[str, bool]) -> PodPatch | None:
     """Back into the Service at once; the time stays until the guard has confirmed, lest an operator's end hides it."""
     if pod.since is None:  # not taken out by us: a person's quarantine is left alone
         return None
@@ -147,7 +147,7 @@ def _staying(pod: Member, told: Mapping[str, bool]) -> PodPatch | None:
     return None if pod.traffic else PodPatch(pod.ref, {TRAFFIC: "true", DRAINING_SINCE: f"{pod.since:.0f}"})
 
 
-def _order(pod: Member, told: Mapping[str, bool], *, drain: bool) -> GuardOrder | None:
+def _order(pod: Standing, told: Mapping[str, bool], *, drain: bool) -> GuardOrder | None:
     concerned = pod.guarded and pod.address and (not pod.traffic if drain else pod.since is not None)
     if not concerned or told.get(pod.ref.uid) is drain:
         return None

@@ -50,9 +50,9 @@ def scaling_active(
     bound = advice.decision.bound
     if bound is not None and bound.reason:
         reason = Reason(bound.reason)
-        text = f"{status.desired} replicas, held there by {status.bound or bound.why}: {status.message}"
+        text = f"{status.message} ({status.bound or bound.why})"
         return Statement("True" if reason == Reason.AT_MAXIMUM else "False", reason, bounded(text))
-    return Statement("True", Reason.SCALING, bounded(f"{status.desired} replicas: {status.message}"))
+    return Statement("True", Reason.SCALING, status.message)
 
 
 def scaling_events(before: ScalingStatus | None, status: ScalingStatus | None) -> tuple[Event, ...]:
@@ -62,8 +62,7 @@ def scaling_events(before: ScalingStatus | None, status: ScalingStatus | None) -
     reason = "ScaledUp" if status.desired > before.desired else "ScaledDown"
     if status.mode == "Shadow":
         reason = "WouldScale"
-    note = bounded(f"{before.desired} -> {status.desired} replicas: {status.message}")
-    return (Event("Normal", reason, ConditionType.SCALING_ACTIVE, note),)
+    return (Event("Normal", reason, ConditionType.SCALING_ACTIVE, status.message),)
 
 
 def _written(scaling: Scaling, advice: Advice, stamp: str, changes: list[ScalingChange]) -> ScalingStatus:
@@ -73,7 +72,7 @@ def _written(scaling: Scaling, advice: Advice, stamp: str, changes: list[Scaling
         desired=decision.desired,
         reason=decision.reason,
         message=bounded(decision.message),
-        bound=None if decision.bound is None else bounded(decision.bound.why)[:_CHANGE_MESSAGE],
+        bound=_ceiling(decision),
         needs=[
             ScalingNeed(name=need.name, replicas=f"{need.replicas:.2f}", formula=need.formula[:512])
             for need in decision.needs
@@ -85,13 +84,15 @@ def _written(scaling: Scaling, advice: Advice, stamp: str, changes: list[Scaling
     )
 
 
+def _ceiling(decision: Decision) -> str | None:
+    """What keeps the replicas below what the load asks for; a floor is told by the message alone."""
+    bound = decision.bound
+    return bounded(bound.why)[:_CHANGE_MESSAGE] if bound is not None and bound.reason else None
+
+
 def _same_decision(one: ScalingStatus, other: ScalingStatus) -> bool:
-    return (one.mode, one.desired, one.reason, one.bound is None) == (
-        other.mode,
-        other.desired,
-        other.reason,
-        other.bound is None,
-    )
+    """Which need is the largest changes with every look, and is told with the next numbers."""
+    return (one.mode, one.desired, one.bound is None) == (other.mode, other.desired, other.bound is None)
 
 
 def _changes(decision: Decision, before: ScalingStatus | None, stamp: str) -> list[ScalingChange]:

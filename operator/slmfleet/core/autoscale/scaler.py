@@ -18,8 +18,6 @@ HOLD = 60.0
 """Seconds that the load must have been lower before replicas go."""
 HOLD_LEAN = 30.0
 """The same where the error budget allows everything."""
-SETTLE = 240.0
-"""Seconds after the first look in which no replica goes: what the load was before is not known."""
 STALE = 60.0
 """Seconds after which a look says nothing about the present."""
 LOST_AFTER = 60.0
@@ -118,8 +116,8 @@ class Scaler:
             return "noData", "some pods could not be read a moment ago"
         if situation.rolling_out:
             return "rollingOut", "pods are being replaced"
-        if load.started is None or now - load.started < SETTLE:
-            return "settling", f"the load has not been seen for {SETTLE:.0f} s yet"
+        if load.started is None or now - load.started < self.settings.settle:
+            return "settling", f"the load has not been seen for {self.settings.settle:.0f} s yet"
         return None
 
     def _idle(self, situation: Situation) -> bool:

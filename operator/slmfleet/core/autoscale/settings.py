@@ -27,6 +27,8 @@ class Settings:
     """A gateway holds requests back and serves those first that can still be in time: allowed misses may be spent."""
     allowed_late: float = 0.01
     """Share of first tokens that may miss the objective."""
+    settle: float = 240.0
+    """Seconds after the first look in which no replica goes: what the load was before is not known."""
     idle_after: float | None = None
     """Seconds without a request after which the fleet goes to zero, where its floor allows that; None: it stays."""
 

@@ -1,0 +1,61 @@
+"""The real vLLM, on its own metrics: from one replica to two and back.
+
+Few requests at a time: on two cores a second engine starts slowly beside one that computes.
+"""
+
+import pytest
+
+from e2e.harness.clients import clients
+from e2e.harness.images import Images
+from e2e.harness.installation import Installation
+from e2e.harness.namespace import Namespace
+
+from .scaling import HASTY, NAME, events, reaches, replicas, scaling, told
+
+MANIFEST = """
+apiVersion: slmfleet.dev/v1alpha1
+kind: SLMDeployment
+metadata:
+  name: support
+spec:
+  model:
+    uri: image:///models/tiny
+  engine:
+    version: 0.32.0
+    image: $engine
+    maxModelLen: 1024
+    maxNumSeqs: 1
+    enforceEager: true
+  accelerator:
+    class: cpu
+  scaling: {minReplicas: 1, maxReplicas: 2, targets: {queueDepth: 1}}
+  drain:
+    timeout: 60s
+  pod:
+    resources:
+      requests: {cpu: 200m, memory: 1Gi}
+    env:
+      - {name: VLLM_CPU_KVCACHE_SPACE, value: "1"}
+"""
+
+
+@pytest.mark.vllm
+def test_a_queue_in_the_real_vllm_brings_a_second_one_which_goes_again(
+    chat: Namespace, operator: Installation, images: Images
+) -> None:
+    with operator.upgraded(images.operator, HASTY):
+        chat.apply(MANIFEST)
+        chat.becomes_ready(NAME, within=240)
+        with (
+            chat.service(NAME) as service,
+            clients(service, NAME, streaming=3, busy=3, idle=0, pause=0.05) as tally,
+        ):
+            reaches(chat, 2, within=60)
+            assert scaling(chat)["learned"]["kvCapacity"] > 0, told(chat)
+        chat.eventually(lambda: chat.get("slm", NAME)["status"]["ready"] == "2/2", "both answer", within=240)
+        chat.eventually(lambda: replicas(chat) == 1, "nobody asks any more", within=180)
+        chat.eventually(lambda: len(chat.objects("pod")) == 1, "the second one is gone", within=120)
+        assert tally.failures == [], str(tally)
+        assert tally.requests > 0, str(tally)
+        assert events(chat, "ScaledUp"), told(chat)
+        assert events(chat, "ScaledDown"), told(chat)

@@ -8,13 +8,11 @@ request of vLLM's takes milliseconds on top). --write keeps the result in bench/
 
 import asyncio
 import json
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from bench.machine import described
 from slmfleet.guard import Guard
 
 ROUNDS: Final = 40
@@ -96,12 +95,6 @@ def compared(make: Callable[[], Any], number: int, folder: Path) -> dict[str, fl
     }
 
 
-def processor() -> str:
-    """The CPU's name."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def measured() -> Iterator[tuple[str, dict[str, float]]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -116,8 +109,7 @@ def measured() -> Iterator[tuple[str, dict[str, float]]]:
 def main() -> int:
     result = {
         "command": "python -m bench.guard --write",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": f"{processor()}, {platform.system()} {platform.release()}, Python {platform.python_version()}",
+        **described(),
         "rounds": ROUNDS,
         "requests_per_round": REQUESTS,
         "results": dict(measured()),

@@ -32,7 +32,9 @@ def _register() -> None:
                 # Called from compiled code alone, they need no entry for others; records cannot be returned, only
                 # inlined.
                 inline = "always" if value is pods.engine_of else "never"
-                numba.extending.register_jitable(inline=inline, no_cfunc_wrapper=True, no_cpython_wrapper=True)(value)
+                numba.extending.register_jitable(
+                    inline=inline, no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False
+                )(value)
 
 
 def _cache_folder() -> Path:
@@ -46,7 +48,7 @@ def _cache_folder() -> Path:
 
 def _compile(function: Callable[..., None]) -> Callable[..., None]:
     numba.config.CACHE_DIR = str(_cache_folder())  # read when a function is decorated
-    compiled: Callable[..., None] = numba.njit(cache=True, error_model="numpy")(function)
+    compiled: Callable[..., None] = numba.njit(cache=True, error_model="numpy", _nrt=False)(function)
     return compiled
 
 
@@ -61,6 +63,6 @@ def compiled_drive(to: float, *arrays: Any) -> None:  # noqa: ANN401
 
 
 @_compile
-def compiled_observe(now: float, before: Any, read: Any, look: Any, rows: Any, *arrays: Any) -> None:  # noqa: ANN401
+def compiled_observe(now: float, before: Any, read: Any, shown: Any, look: Any, rows: Any, *arrays: Any) -> None:  # noqa: ANN401
     """observe.observe(), likewise."""
-    _observe(Arrays(arrays[0][0], *arrays[1:]), now, before, read, look, rows)
+    _observe(Arrays(arrays[0][0], *arrays[1:]), now, before, read, shown, look, rows)

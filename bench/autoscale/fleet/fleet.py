@@ -88,7 +88,7 @@ class Fleet:
         tpot = np.full(len(finish), np.inf)
         tpot[answered] = (finish[answered] - first[answered]) / np.maximum(output[answered] - 1, 1)
         lives = self._pods.arrays.lives[: self._pods.created]
-        log = np.array(self._observer.log, dtype=np.float64).reshape(-1, 4)
+        log = np.array(self._observer.log).reshape(-1, 4)
         at, (asked, ready, gpus) = log[:, 0], log[:, 1:].astype(np.int64).T
         return Results(
             ttft=first - self._requests.arrival,

@@ -1,5 +1,6 @@
 """What a fleet shows, as the policies see it."""
 
+from array import array
 from collections import deque
 from typing import Any, Final
 
@@ -25,17 +26,18 @@ class Observer:
         self._late = late
         self._before = np.zeros((places, COUNTERS), np.int64)
         self._read = np.full(places, -1, np.int64)
+        self._shown = np.zeros(COUNTERS, np.int64)
         self._row = np.zeros(observe.COLUMNS)
         self._capacity = np.full(places, float(kv_tokens))
         self._arrived = 0
-        self.log: list[tuple[float, int, int, int]] = []
-        """Of every look: when, and how many pods were asked for, were ready and held a GPU."""
+        self.log = array("d")
+        """Of every look four numbers: when, and how many pods were asked for, were ready and held a GPU."""
         self._looks: deque[Look] = deque(maxlen=_LONGEST_LAG + 1)
 
     def take(self, now: float, compiled: tuple[NDArray[Any], ...]) -> None:
         """Look at the fleet."""
         rows = np.empty((3, len(self._capacity)))
-        compiled_observe(now, self._before, self._read, self._row, rows, *compiled)
+        compiled_observe(now, self._before, self._read, self._shown, self._row, rows, *compiled)
         row = self._row.tolist()
         arrived, ended, asked, gpus = map(int, row[observe.ARRIVED : observe.MEASURED])
         signals = self._signals(row, now, arrived)
@@ -51,7 +53,7 @@ class Observer:
         )
         self._arrived = arrived
         self._looks.append(look)
-        self.log.append((now, asked, signals.ready, gpus))
+        self.log.extend((now, asked, signals.ready, gpus))
 
     def ago(self, looks: int) -> Look:
         """What was seen so many looks ago, or the oldest that is remembered."""

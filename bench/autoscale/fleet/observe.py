@@ -44,6 +44,7 @@ def observe(
     now: float,
     before: NDArray[np.int64],
     read: NDArray[np.int64],
+    shown: NDArray[np.int64],
     look: NDArray[np.float64],
     pods: NDArray[np.float64],
 ) -> None:
@@ -55,7 +56,6 @@ def observe(
     """
     look[:] = 0.0
     model = fleet.models[0]
-    shown = np.empty(COUNTERS, np.int64)
     for place in range(fleet.state.places):
         pod = fleet.pods[place]
         last, read[place] = read[place], _FRESH
@@ -94,7 +94,8 @@ def observe(
 def _counters(fleet: Arrays, place: int, done: int, shown: NDArray[np.int64]) -> None:
     """A pod's counters, with what the steps of the run in progress that are over have brought."""
     engine = engine_of(fleet, place)
-    shown[:] = fleet.counters[place]
+    for counter in range(COUNTERS):
+        shown[counter] = fleet.counters[place, counter]
     shown[column.GENERATED_TOKENS] += engine.state.decoding * done
     shown[column.TOKEN_GAPS] += engine.state.decoding * done
     shown[column.LATE_TOKENS] += engine.state.decoding * late_steps(fleet, place, done)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench.autoscale.fleet.requests import Requests
-from bench.guard import processor
+from bench.machine import processor
 from e2e.cluster.settings import REPOSITORY
 
 from .controls import QUIET, Fitted, Series

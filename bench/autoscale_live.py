@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.guard import processor
+from bench.machine import processor
 from e2e.cluster.console import Console
 from e2e.harness.clients import clients
 from e2e.harness.cluster import running

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from bench.autoscale import compare, hardware, traces
 from bench.autoscale.families import BASELINES
-from bench.autoscale.oracles import Yardstick, measured
+from bench.autoscale.oracles import measured
 from bench.autoscale.ours import VARIANTS
-from bench.autoscale.run import Setting
+from bench.autoscale.run import GOAL, Setting
 from bench.autoscale.workload import MAX_HOURS, MAX_REQUESTS, Workload
 
 COLUMNS: Final = (
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--start-time", type=float, default=110.0, help="median seconds until a new replica answers")
     made.add_argument("--start-time-p90", type=float, help="its 90th percentile")
-    made.add_argument("--gpu", help=f"one of {', '.join(hardware.GPUS)} (default: H100 for mooncake, else L4)")
+    made.add_argument("--gpu", help=f"one of {', '.join(hardware.GPUS)} (default: the smallest that fits)")
     made.add_argument("--router", choices=["early", "late"], default="early", help="late: a demoting gateway")
     made.add_argument("--policy", nargs="+", choices=known, default=["all"], metavar="NAME", help=", ".join(known))
     made.add_argument("--json", type=Path, help="write the rows here")
@@ -63,47 +63,43 @@ def parser() -> argparse.ArgumentParser:
 
 def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row per run, as it is done."""
-    load = read(args)
-    p90 = args.start_time_p90 or spread(args.start_time)
-    setting = Setting(gpu_of(args), args.start_time, max(p90, args.start_time), args.router, args.seed)
-    yard = measured(load, setting)
+    load, gpu = read(args)
+    p90 = max(args.start_time_p90 or spread(args.start_time), args.start_time)
+    yard = measured(load, Setting(gpu, args.start_time, p90, args.router, args.seed))
     hours = yard.load.duration / 3600
-    note(f"{len(yard.load)} requests in {hours:.2f} h, static peak {yard.static} x {setting.gpu.name}")
+    note(f"{len(yard.load)} requests in {hours:.2f} h, static peak {yard.static} x {gpu.name}")
     if len(yard.load) < len(load):
         note(f"{len(load) - len(yard.load)} requests are longer than the KV cache of one engine and left out")
+    if yard.static_outcome.ttft_attainment < GOAL:
+        best = 100 * yard.static_outcome.ttft_attainment
+        note(f"no fleet answers 99 % within {gpu.ttft:g} s: the static peak is the smallest that does {best:.1f} %")
     names = set(args.policy)
-    for name in ("static", "oracle"):
-        if names & {"all", name}:
-            yield from compare.bounds_rows(yard) if name == "oracle" else [compare.static_row(yard)]
-    yield from _policies(yard, names)
-
-
-def _policies(yard: Yardstick, names: set[str]) -> Iterator[dict[str, Any]]:
+    if names & {"all", "static"}:
+        yield compare.static_row(yard)
+    if names & {"all", "oracle"}:
+        yield from compare.bounds_rows(yard)
     for contender in compare.contenders(yard.setting):
         if names & {"all", contender.family}:
             yield compare.row(yard, contender)
 
 
-def gpu_of(args: argparse.Namespace) -> hardware.Gpu:
-    """The GPU that was asked for, else one that holds the format's prompts."""
-    return hardware.named(args.gpu or ("H100" if args.format == "mooncake" else "L4"))
-
-
-def read(args: argparse.Namespace) -> Workload:
-    """The window of the trace, at the scale that was asked for or that needs several replicas."""
+def read(args: argparse.Namespace) -> tuple[Workload, hardware.Gpu]:
+    """The window of the trace, at the scale that was asked for or that needs several replicas; and the GPU."""
 
     def at(scale: float) -> Workload:
         return traces.read(
             args.trace, args.format, scale=scale, start_hour=args.start_hour, hours=args.hours, seed=args.seed
         )
 
-    scale = args.scale or compare.several_replicas(at, gpu_of(args))
-    load = at(scale)
+    load = at(args.scale or 1.0)
+    gpu = hardware.named(args.gpu) if args.gpu else compare.fitting_gpu(load)
+    if not args.scale:
+        scale = compare.several_replicas(load, gpu, args.hours)
+        note(f"--scale {scale:.3g} --gpu {gpu.name}")
+        load = at(scale)
     if len(load) >= MAX_REQUESTS:
         note(f"only the first {len(load)} requests, {load.duration / 3600:.2f} h: a smaller --scale gives more hours")
-    if not args.scale:
-        note(f"--scale {scale:.3g}")
-    return load
+    return load, gpu
 
 
 def note(text: str) -> None:

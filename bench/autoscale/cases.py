@@ -67,7 +67,7 @@ WORKLOADS: Final[Mapping[str, Made]] = {
     "code-a10g": ("A10G", lambda seed: scaled(code(), 2.0, seed)),
     "mooncake": ("H100", lambda seed: scaled(traces.mooncake(DATA / "mooncake_synthetic.jsonl.gz"), 6.0, seed)),
     "servegen-small": ("L4", lambda seed: small(seed, 200, 6, 0.0018)),
-    "servegen-r1": ("L4", lambda seed: reasoning(seed, 0, 24, 0.02)),
+    "servegen-r1": ("A100-80", lambda seed: reasoning(seed, 11, 12, 0.12)),
     "flat": ("L4", lambda seed: stresses.flat(conv(), 3.5, seed)),
     "step": ("L4", lambda seed: stresses.step(conv(), 1.3, seed)),
     "burst": ("L4", lambda seed: stresses.burst(code(), 1.5, seed)),
@@ -136,23 +136,29 @@ ROUTERS: Final[tuple[Router, Router]] = ("early", "late")
 
 def training() -> Iterator[Case]:
     """On which the baselines are tuned."""
-    for router in ROUTERS:
-        for name in TRAINING:
-            yield Case(name, "slow", router, "train")
+    for router, name in product(ROUTERS, TRAINING):
+        yield Case(name, "mid", router, "train")
 
 
 def scored() -> Iterator[Case]:
     """On which everybody is compared."""
-    for name, start in product(SCORED, ("slow", "mid")):
+    for name in SCORED:
+        yield Case(name, "mid", "early", "grid")
+    for name, start in product(START_VARIED, ("slow", "fast")):
         yield Case(name, start, "early", "grid")
-    for name, start in product(SCORED, ("slow", "mid")):
-        yield Case(name, start, "late", "start")
-    for name, router in product(START_VARIED, ROUTERS):
-        yield Case(name, "fast", router, "start")
-    for name, seed, router in product(SEEDS, range(2, 6), ROUTERS):
-        yield Case(name, "slow", router, "seeds", seed)
+    for name in SCORED:
+        yield Case(name, "mid", "late", "start")
+    for name in SCORED:
+        if name not in START_VARIED:
+            yield Case(name, "slow", "early", "start")
+    for name in SCORED:
+        yield Case(name, "slow", "late", "start")
+    for name in START_VARIED:
+        yield Case(name, "fast", "late", "start")
     for name, fault, router in product(FAULTY, FAULTS, ROUTERS):
         yield Case(name, "mid", router, "fault", fault=fault)
+    for name, seed, router in product(SEEDS, range(2, 6), ROUTERS):
+        yield Case(name, "mid", router, "seeds", seed)
 
 
 def smoke() -> Iterator[Case]:

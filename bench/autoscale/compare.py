@@ -1,6 +1,7 @@
 """Rows of the comparison: who contends, and what a run of theirs says."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from bench.autoscale import ours
 from bench.autoscale.families import BASELINES, Family, Params
-from bench.autoscale.hardware import Gpu
+from bench.autoscale.hardware import Gpu, roomy
 from bench.autoscale.oracle import work
 from bench.autoscale.oracles import Yardstick, feasible
 from bench.autoscale.policy import Policy
@@ -110,13 +111,19 @@ def bounds_rows(yard: Yardstick) -> Iterator[dict[str, Any]]:
     yield described(yard, "oracle-ub", feasible(yard)[0])
 
 
-def several_replicas(at: Callable[[float], Workload], gpu: Gpu) -> float:
-    """The scale at which the busiest minutes need REPLICAS, or that at which the requests come to their bound."""
-    load = fitting(at(1.0), gpu.kv_tokens - 16)
+def fitting_gpu(load: Workload) -> Gpu:
+    """The smallest that can keep its objective for 99 % of a trace's requests."""
+    prompt, total = np.percentile(load.prompt, 99), np.percentile(load.prompt + load.output, 99)
+    return roomy(float(prompt), float(total))
+
+
+def several_replicas(load: Workload, gpu: Gpu, hours: float | None) -> float:
+    """The scale at which a trace's busiest minutes need REPLICAS, or less, so that the bound leaves whole `hours`."""
+    requests = len(load) * (1.0 if hours is None else hours * 3600 / load.duration)
+    load = fitting(load, gpu.kv_tokens - 16)
     seconds = np.bincount((load.arrival / 60).astype(np.int64), work(load, gpu).total) / 60
     busy = float(np.percentile(seconds, 98))
     if busy <= 0:
         raise ValueError(f"{load.name}: the window has no work; choose another --start-hour")
-    # A trace that exceeds the bound has been cut: its rate is what counts.
-    share = REPLICAS / busy
-    return min(share, share if len(load) >= MAX_REQUESTS else MAX_REQUESTS / len(load))
+    bound = math.inf if hours is None and len(load) >= MAX_REQUESTS else MAX_REQUESTS / requests
+    return min(REPLICAS / busy, bound)

@@ -45,6 +45,12 @@ GPUS: Final = {
 }
 
 
+def roomy(prompt: float, total: float) -> Gpu:
+    """The smallest that prefills a prompt in half its objective and whose cache holds two such requests, in tokens."""
+    fits = (gpu for gpu in GPUS.values() if gpu.step.p * prompt <= gpu.ttft / 2 and 2 * total <= gpu.kv_tokens)
+    return next(fits, GPUS["H100"])
+
+
 def named(name: str) -> Gpu:
     """A GPU by its name, whatever the case. Raises ValueError with the names there are."""
     for known, gpu in GPUS.items():

@@ -68,8 +68,9 @@ def _base_hash() -> str:
     bench = ROOT / "bench" / "autoscale"
     names = "workload traces servegen stresses hardware oracle oracles run cases policy"
     files = [bench / f"{name}.py" for name in names.split()]
-    simulator = [ROOT / "operator/slmfleet/simulator" / f"{name}.py" for name in ("scheduler", "prefix")]
-    return _hashed([*files, *(bench / "fleet").glob("*.py"), *(path for path in simulator if path.exists())])
+    product = ROOT / "operator" / "slmfleet"
+    simulator = [product / "simulator" / f"{name}.py" for name in ("scheduler", "prefix", "records")]
+    return _hashed([*files, *(bench / "fleet").glob("*.py"), *simulator, product / "engine" / "steptime.json"])
 
 
 @lru_cache(maxsize=1)

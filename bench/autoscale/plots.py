@@ -19,14 +19,14 @@ COLOURS: Final = {family: f"C{index}" for index, family in enumerate(BASELINES)}
 
 def draw(rows: Sequence[Row], folder: Path) -> None:
     """autoscale-pareto.png, autoscale-replicas.png: those that the rows have something for."""
-    slow = [row for row in rows if row["start"] == "slow" and row["group"] in ("grid", "start")]
-    names = [name for name in SHOWN if any(row["workload"] == name for row in slow)]
+    main = [row for row in rows if row["start"] == "mid" and row["group"] in ("grid", "start")]
+    names = [name for name in SHOWN if any(row["workload"] == name for row in main)]
     if not names:  # a part of the comparison: whatever there is
-        slow = [row for row in rows if not row["fault"]]
-        names = sorted({str(row["workload"]) for row in slow})[:6]
+        main = [row for row in rows if not row["fault"]]
+        names = sorted({str(row["workload"]) for row in main})[:6]
     if names:
-        pareto(slow, names, folder / "autoscale-pareto.png")
-        replicas(slow, names, folder / "autoscale-replicas.png")
+        pareto(main, names, folder / "autoscale-pareto.png")
+        replicas(main, names, folder / "autoscale-replicas.png")
 
 
 def _axes(names: Sequence[str], width: float, height: float) -> tuple[Figure, list[Any]]:

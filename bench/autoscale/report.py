@@ -107,7 +107,7 @@ def page(rows: Sequence[Row], found: Mapping[str, Any]) -> str:
             if some:
                 parts += [f"## Router {router}, start {start}\n", _workloads(some), _families(some)]
     parts += ["## What each part is worth\n", _parts(rows)]
-    parts += ["## Seeds\n", "Mean and range over five seeds, slow start.\n", _seeds(rows)]
+    parts += ["## Seeds\n", "Mean and range over five seeds, start mid.\n", _seeds(rows)]
     return "\n".join(parts)
 
 
@@ -213,7 +213,7 @@ def _seeds(rows: Sequence[Row]) -> str:
                     r
                     for r in rows
                     if r["workload"] == workload and r["router"] == router and r["policy"] == name
-                    and r["start"] == "slow" and not r["fault"] and (name == OURS or is_default(r))
+                    and r["start"] == "mid" and not r["fault"] and (name == OURS or is_default(r))
                 ]  # fmt: skip
                 if len(some) > 1:
                     hours = [float(r["gpu_hours"]) for r in some]

@@ -25,6 +25,8 @@ GOAL: Final = 0.99
 HOPELESS: Final = 0.08
 """A run of a grid ends when this share of all its requests is late already: it will not be chosen."""
 REVERSAL: Final = 600.0
+SPARED: Final = 0.002
+"""Of attainment, that the static peak may give up where the goal cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,32 +208,36 @@ def _series(load: Workload, setting: Setting, results: Results, until: float) ->
     }
 
 
-def static_peak(load: Workload, setting: Setting, guess: int, most: int = 200) -> tuple[int, Outcome]:
+def static_peak(load: Workload, setting: Setting, guess: int, most: int) -> tuple[int, Outcome]:
     """The smallest constant fleet with 99 % of the requests in time, in hindsight, and its run.
 
-    Raises ValueError where not even `most` replicas reach it.
+    Where not even `most` replicas reach that (prompts that take longer than the objective by themselves), the smallest
+    that does as well as those do, within SPARED.
     """
     seen: dict[int, Outcome] = {}
+    goal = GOAL
 
     def reached(n: int) -> bool:
         if n not in seen:
-            seen[n] = run(load, replace(setting, replicas=n, quota=n, faults=()), static(n), abort=True)
-        return not seen[n].aborted and seen[n].ttft_attainment >= GOAL
+            quota = replace(setting, replicas=n, quota=n, faults=())
+            seen[n] = run(load, quota, static(n), abort=goal == GOAL and n < most)
+        return not seen[n].aborted and seen[n].ttft_attainment >= goal
 
-    return _smallest(reached, min(max(1, guess), most), most, seen)
+    high = min(max(1, guess), most)
+    while not reached(high) and high < most:
+        high = min(most, high + max(1, high // 3))
+    if not reached(high):
+        goal = seen[high].ttft_attainment - SPARED
+        seen = {high: seen[high]}
+    return _smallest(reached, high), seen[_smallest(reached, high)]
 
 
-def _smallest(reached: Callable[[int], bool], guess: int, most: int, seen: dict[int, Outcome]) -> tuple[int, Outcome]:
-    low, high, step = 0, guess, max(1, guess // 4)
-    while not reached(high):
-        if high >= most:
-            raise ValueError(f"not even {most} replicas keep the objective: choose a larger --gpu or a smaller --scale")
-        low, high, step = high, min(most, high + step), step * 2
+def _smallest(reached: Callable[[int], bool], high: int) -> int:
+    """By steps down that grow, then halving; `high` is known to do."""
+    low, step = high, 1
+    while low > 0 and reached(low):
+        high, low, step = low, max(0, low - step), 2 * step
     while high - low > 1:
-        middle = (low + high) // 2 if low else max(1, high - step)
-        if reached(middle):
-            high = middle
-        else:
-            low = middle
-        step *= 2
-    return high, seen[high]
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high

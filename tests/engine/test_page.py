@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from slmfleet.engine import page as page_module
 from slmfleet.engine.metrics import MetricTable
-from slmfleet.engine.page import MAX_LINES, Page
-from slmfleet.engine.series import MAX_KEPT, MAX_KEPT_BUCKETS, MAX_LABELS, PageError
+from slmfleet.engine.page import MAX_CAPACITIES, MAX_LINES, MAX_PLANS, Page
+from slmfleet.engine.series import MAX_LABELS, PageError
 from slmfleet.engine.version import EngineVersion
 from slmfleet.simulator.metrics import EngineMetrics
 from tests.simulator.building import config
@@ -169,7 +169,7 @@ def test_buckets_that_fall_are_refused() -> None:
     line = 'vllm:time_to_first_token_seconds_bucket{engine="0",le="2.5",model_name="tiny"} '
     reason, message = refused(replaced(page(LOAD), line + "2.0", line + "1.0"))
     assert reason == "invalid"
-    assert message == "vllm:time_to_first_token_seconds_bucket: a bucket has fewer values than the one below it"
+    assert message == "a histogram of latencies: a bucket has fewer values than the one below it"
 
 
 def test_the_work_for_a_hostile_page_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,23 +179,25 @@ def test_the_work_for_a_hostile_page_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert refused(b"\n" * (page_module.MAX_BYTES + 1))[0] == "too_large"
 
 
-def test_what_is_kept_of_labels_is_bounded() -> None:
-    it = reader()
-    for start in range(0, 4 * MAX_KEPT, MAX_LINES):
-        body = b"".join(b'vllm:num_requests_running{engine="%d"} 1\n' % n for n in range(start, start + MAX_LINES))
-        with pytest.raises(PageError):
-            it.read(body)
-    assert len(it._memory.known) <= MAX_KEPT + MAX_LINES
-
-
-def test_what_is_kept_of_histograms_is_bounded() -> None:
+def test_what_is_kept_is_bounded() -> None:
     it = reader()
     lines = [line + b"\n" for line in page(LOAD).splitlines() if b"time_to_first_token_seconds_bucket" in line]
     rest = page(LOAD).replace(b"".join(lines), b"")
-    for n in range(MAX_KEPT_BUCKETS + 10):
+    for n in range(MAX_PLANS + 10):
         order = random.Random(n).sample(lines, len(lines))
         assert it.read(rest + b"".join(order)).first_token.count == 3
-    assert len(it._memory._buckets) <= MAX_KEPT_BUCKETS + 1
+    assert len(it._plans) <= MAX_PLANS
+    for n in range(MAX_CAPACITIES + 10):
+        it.read(replaced(WHOLE, 'kv_cache_size_tokens="1600"', f'kv_cache_size_tokens="{n}"'))
+    assert len(it._capacities) <= MAX_CAPACITIES
+
+
+def test_engines_of_one_fleet_with_caches_of_their_own_share_what_is_kept() -> None:
+    it = reader()
+    for n in range(1, 20):
+        body = replaced(WHOLE, 'kv_cache_size_tokens="1600"', f'kv_cache_size_tokens="{n}"')
+        assert it.read(body).kv_capacity == n
+    assert len(it._plans) == 1
 
 
 @given(st.binary(max_size=400), st.integers(0, 60_000), st.integers(0, 400))

@@ -1,6 +1,7 @@
 """Getting /metrics pages from engines, many of them, often."""
 
 import asyncio
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,8 +11,9 @@ from yarl import URL
 PATH: Final = "/metrics"
 CONNECT_SECONDS: Final = 1.0
 """Within a cluster a connection takes a millisecond; an address that is gone must not be waited for."""
-IDLE_SECONDS: Final = 4.0
-"""vLLM closes idle connections after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE): ours go first, and none is lost in between."""
+IDLE_SECONDS: Final = 30.0
+"""vLLM closes idle connections after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE), which is seen; ours stay open longer, so that
+a process that is behind does not fall further behind with new connections."""
 _BUFFER: Final = 2**18
 """Bytes. A page arrives without a pause in reading."""
 
@@ -58,11 +60,10 @@ class Scraper:
     async def get(self, host: str, port: int) -> bytes:
         """The page of the engine at an IP address. Raises ScrapeError."""
         assert self._session is not None
-        url = URL.build(scheme="http", host=host, port=port, path=PATH)
         async with self._slots:
             try:
                 # Never a redirect: whoever answers there must not choose whom the operator talks to.
-                async with self._session.get(url, allow_redirects=False) as response:
+                async with self._session.get(_url(host, port), allow_redirects=False) as response:
                     return await self._body(response)
             except TimeoutError as error:
                 raise ScrapeError("timeout", f"no page within {self._seconds.total:g} s") from error
@@ -78,6 +79,8 @@ class Scraper:
             raise ScrapeError("status", f"{PATH} answers {response.status} {response.reason or ''}".rstrip())
         if (response.content_length or 0) > self._max_bytes:
             raise ScrapeError("too_large", f"a page of {response.content_length} bytes (limit {self._max_bytes})")
+        if response.content_length is not None and "Content-Encoding" not in response.headers:
+            return await response.read()
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.content.iter_any():
@@ -86,3 +89,8 @@ class Scraper:
             if size > self._max_bytes:
                 raise ScrapeError("too_large", f"a page of more than {self._max_bytes} bytes")
         return b"".join(chunks)
+
+
+@lru_cache(maxsize=8192)
+def _url(host: str, port: int) -> URL:
+    return URL.build(scheme="http", host=host, port=port, path=PATH)

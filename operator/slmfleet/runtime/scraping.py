@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from random import Random
 from typing import Final
 
@@ -32,8 +33,11 @@ FAST_SECONDS: Final = 1.0
 """When seconds matter, and no longer: vLLM takes 4 ms to write a page, and answers nobody meanwhile."""
 PATIENCE: Final = 1.0
 """Seconds that a look waits for the last pod of its round."""
-SPREAD: Final = 0.001
-"""Seconds between two requests of a round; a round is spread over half of its time at most."""
+TICK: Final = 0.05
+"""Seconds. Everything is asked at a multiple of this: answers that come together cost half as much as those that wake
+the process one by one."""
+AT_A_TIME: Final = 25
+"""Pods of a fleet that are asked at one tick, unless the round would take more than half of its time."""
 TRIES: Final = 3
 """Failures in a row from which on a pod is asked less often."""
 LONGEST_PAUSE: Final = 8.0
@@ -125,9 +129,8 @@ class Scraping:
             self._readers[release] = PageReader(MetricTable.load().for_version(release))
         return self._readers[release]
 
-    async def read(self, pod: "_Pod", release: EngineVersion, delay: float) -> None:
-        """Ask one pod for its page, `delay` seconds from now, and keep what came of it."""
-        await asyncio.sleep(delay)
+    async def read(self, pod: "_Pod", release: EngineVersion) -> None:
+        """Ask one pod for its page, and keep what came of it."""
         began = _now()
         try:
             if not pod.address:
@@ -145,7 +148,8 @@ class Scraping:
         about = {"object": {"kind": "SLMDeployment", "namespace": key[0], "name": key[1]}}
         period = NORMAL_SECONDS
         try:
-            await asyncio.sleep(period * self._rng.random())  # fleets that were found together part here
+            # Fleets that were found together part here.
+            await asyncio.sleep(_until_tick(_now() + period * self._rng.random()))
             while True:
                 began = _now()
                 try:
@@ -155,7 +159,7 @@ class Scraping:
                     self._on_look(key, await fleet.look(watched, self._wall))
                 except Exception:  # one fleet's trouble is not the others'
                     logger.exception("a look at the fleet failed", extra=about)
-                await asyncio.sleep(max(0.0, began + period * (0.95 + 0.1 * self._rng.random()) - _now()))
+                await asyncio.sleep(_until_tick(began + period * (0.95 + 0.1 * self._rng.random())))
         finally:
             fleet.leave()
             self._wanted.discard(key)
@@ -256,12 +260,16 @@ class _Fleet:
         self._settle()
         due = [pod for pod in self._pods.values() if pod.due()]
         self._rng.shuffle(due)
-        spread = min(watched.period / 2, len(due) * SPREAD)
-        for place, pod in enumerate(due):
-            read = self._scraping.read(pod, watched.release, spread * place / len(due))
-            pod.task = asyncio.create_task(read)
-        if due:
-            await asyncio.wait([pod.task for pod in due if pod.task is not None], timeout=spread + PATIENCE)
+        number = max(AT_A_TIME, ceil(len(due) * TICK / (watched.period / 2)))
+        tasks = []
+        for place in range(0, len(due), number):
+            if place:
+                await asyncio.sleep(_until_tick(_now() + TICK / 2))
+            for pod in due[place : place + number]:
+                pod.task = asyncio.create_task(self._scraping.read(pod, watched.release))
+                tasks.append(pod.task)
+        if tasks:
+            await asyncio.wait(tasks, timeout=PATIENCE)
             self._settle()
 
     def _settle(self) -> None:
@@ -269,6 +277,12 @@ class _Fleet:
             if (task := pod.task) is not None and task.done():
                 pod.task = None
                 task.result()
+
+
+def _until_tick(time: float) -> float:
+    """Seconds from now to the first tick that is not before `time`."""
+    now = _now()
+    return ceil(max(time, now) / TICK) * TICK - now
 
 
 def _now() -> float:

@@ -19,6 +19,7 @@ What each trouble means:
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from math import exp
+from operator import attrgetter, lt
 from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -80,7 +81,7 @@ class _Amounts(NamedTuple):
 
 _NONE: Final = _Amounts(*(0.0,) * len(_Amounts._fields))
 _NOBODY: Final[Mapping[Any, None]] = MappingProxyType({})
-_COUNTERS: Final = (
+_counters: Final = attrgetter(
     "prompt_tokens",
     "cached_prompt_tokens",
     "generated_tokens",
@@ -215,7 +216,7 @@ class _Known:
 def _restarted(before: Page, after: Page) -> bool:
     """Whether a counter fell."""
     return (
-        any(getattr(after, name) < getattr(before, name) for name in _COUNTERS)
+        any(map(lt, _counters(after), _counters(before)))
         or after.first_token.fell_since(before.first_token)
         or after.token_gap.fell_since(before.token_gap)
     )

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.contract.servers import Running
 from slmfleet.engine.metrics import ADAPTERS, SIGNALS, MetricTable
+from slmfleet.engine.page import PageReader
 from slmfleet.engine.version import EngineVersion
 
 METRICS = MetricTable.load().for_version(EngineVersion.parse("0.32.0"))
@@ -90,3 +91,16 @@ def test_the_page_is_in_prometheus_text_format(server: Running) -> None:
 def test_every_finish_reason_has_a_series_from_the_start(server: Running) -> None:
     reasons = {dict(labels)["finished_reason"] for labels in values(server, "vllm:request_success_total")}
     assert reasons == {"stop", "length", "abort", "error", "repetition"}
+
+
+def test_the_page_reader_finds_everything_on_the_page(server: Running) -> None:
+    before = PageReader(METRICS).read(server.get("/metrics").body)
+    server.post("/v1/completions", {"model": "tiny", "prompt": "hello", "max_tokens": 5, "ignore_eos": True})
+    after = PageReader(METRICS).read(server.get("/metrics").body)
+    assert (after.finished - before.finished, after.first_token.count - before.first_token.count) == (1, 1)
+    assert after.finished_generated_tokens - before.finished_generated_tokens == 5
+    assert after.token_gap.count - before.token_gap.count == 4
+    assert after.steps > before.steps
+    assert after.prompt_tokens > before.prompt_tokens
+    assert (after.kv_capacity or 0) > 0
+    assert after.kv_usage is not None

@@ -166,6 +166,7 @@ class Engine:
                 item.first_token = now
                 self.metrics.observe("time_to_first_token_seconds", now - item.arrived)
                 self.metrics.count("prompt_tokens", item.request.prompt_tokens)
+                self.metrics.count("prompt_tokens_cached", item.sequence.cached)
             else:
                 self.metrics.token_gap(now - item.last_token)
             item.last_token = now

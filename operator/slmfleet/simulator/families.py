@@ -24,6 +24,7 @@ WRITTEN: Final = frozenset(
         "prefix_cache_hits",
         "prefix_cache_queries",
         "prompt_tokens",
+        "prompt_tokens_cached",
         "request_decode_time_seconds",
         "request_generation_tokens",
         "request_inference_time_seconds",

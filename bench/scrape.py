@@ -10,7 +10,6 @@ import asyncio
 import gzip
 import json
 import multiprocessing
-import platform
 import resource
 import statistics
 import sys
@@ -24,7 +23,7 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.guard import processor
+from bench.machine import described
 from slmfleet.core.autoscale.fleet import Objectives
 from slmfleet.engine.metrics import MetricTable
 from slmfleet.engine.page import MAX_BYTES, PageReader
@@ -158,8 +157,7 @@ def main() -> int:
     read, scraped = one_page(page), fleet(page)
     result: dict[str, Any] = {
         "command": "python -m bench.scrape --write",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": f"{processor()}, {platform.system()} {platform.release()}, Python {platform.python_version()}",
+        **described(),
         "one_page": read,
         "fleets": scraped,
         "within_budget": read["read_us_per_50_kB"] <= BUDGET_US and scraped["cores"] <= BUDGET_CORES,

@@ -1,26 +1,29 @@
 """What reading engines costs: `python -m bench.scrape [--write]`.
 
 First one page: the CPU time that reading it takes, beside the client library's parser and beside looking at every line.
-Then 2,000 engines in 40 fleets, each read every 2 s for 20 s, through all that the operator does with them: connection,
-page, sums over the fleet, signals. The engines are one process that answers on 2,000 loopback addresses with a page of
-the real vLLM; only this process' CPU time counts. --write keeps the result in bench/results/scrape.json.
+Then getting it from 500 engines, in bursts of 50, beside a general HTTP client. Then 2,000 engines in 40 fleets, each
+read every 2 s for 20 s, through all that the operator does with them: connection, page, sums over the fleet, signals.
+The engines are one process that answers on 2,000 loopback addresses with a page of the real vLLM; only this process'
+CPU time counts, which other work on the machine makes longer. --write keeps the result in bench/results/scrape.json.
 """
 
 import asyncio
 import gzip
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.machine import described
@@ -37,6 +40,8 @@ PAGE: Final = Path(__file__).parents[1] / "tests" / "engine" / "vllm-0.32.0.prom
 RESULT: Final = Path(__file__).parent / "results" / "scrape.json"
 RELEASE: Final = EngineVersion.parse("0.32.0")
 ROUNDS: Final = 30
+FETCHES: Final = 6
+BURST: Final = 50
 FLEETS: Final = 40
 PODS: Final = 50
 WARM_UP: Final = 6.0
@@ -90,14 +95,44 @@ def engines(page: bytes, told: Connection) -> None:
     asyncio.run(serve())
 
 
+def address_of(number: int) -> str:
+    return f"127.0.{1 + number // 250}.{1 + number % 250}"
+
+
 def pod(number: int) -> Manifest:
     return {
         "metadata": {"name": f"pod-{number}", "uid": str(number), "labels": {"slmfleet.dev/traffic": "true"}},
         "status": {
-            "podIP": f"127.0.{1 + number // 250}.{1 + number % 250}",
+            "podIP": address_of(number),
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
+
+
+async def burst_us(get: Callable[[str], Awaitable[bytes]], addresses: list[str]) -> float:
+    """Microseconds of CPU time per page, once all connections are there."""
+    taken = []
+    for _ in range(FETCHES):
+        began = time.process_time()
+        for place in range(0, len(addresses), BURST):
+            await asyncio.gather(*map(get, addresses[place : place + BURST]))
+        taken.append((time.process_time() - began) / len(addresses))
+    return round(statistics.median(taken[1:]) * 1e6, 1)
+
+
+async def transports(port: int) -> dict[str, float]:
+    addresses = [address_of(number) for number in range(500)]
+    async with Scraper(seconds=5.0, limit=512, max_bytes=MAX_BYTES) as scraper:
+        ours = await burst_us(lambda address: scraper.get(address, port), addresses)
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=5.0)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**18) as session:
+
+        async def get(address: str) -> bytes:
+            async with session.get(f"http://{address}:{port}/metrics") as response:
+                return await response.read()
+
+        return {"scraper_us": ours, "aiohttp_us": await burst_us(get, addresses)}
 
 
 async def many(port: int) -> dict[str, float]:
@@ -138,7 +173,8 @@ async def many(port: int) -> dict[str, float]:
     }
 
 
-def fleet(page: bytes) -> dict[str, float]:
+def served(page: bytes) -> tuple[dict[str, float], dict[str, float]]:
+    """What needs engines."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     context = multiprocessing.get_context("spawn")
@@ -146,7 +182,8 @@ def fleet(page: bytes) -> dict[str, float]:
     process = context.Process(target=engines, args=(page, theirs), daemon=True)
     process.start()
     try:
-        return asyncio.run(many(ours.recv()))
+        port = ours.recv()
+        return asyncio.run(transports(port)), asyncio.run(many(port))
     finally:
         process.terminate()
         process.join()
@@ -154,11 +191,13 @@ def fleet(page: bytes) -> dict[str, float]:
 
 def main() -> int:
     page = gzip.decompress(PAGE.read_bytes())
-    read, scraped = one_page(page), fleet(page)
+    read, (got, scraped) = one_page(page), served(page)
     result: dict[str, Any] = {
         "command": "python -m bench.scrape --write",
         **described(),
+        "load_average": round(os.getloadavg()[0], 1),
         "one_page": read,
+        "one_request": got,
         "fleets": scraped,
         "within_budget": read["read_us_per_50_kB"] <= BUDGET_US and scraped["cores"] <= BUDGET_CORES,
     }

@@ -15,8 +15,9 @@ LIMIT = 100_000
 class Server:
     """Answers every request on 127.0.0.1 with the same bytes, or not before it is told to."""
 
-    def __init__(self, answer: bytes | None, *, closes: bool = False) -> None:
+    def __init__(self, answer: bytes | None, *, closes: bool = False, piece: int = 0) -> None:
         self.answer = answer
+        self.piece = piece
         self.closes = closes
         self.requests: list[bytes] = []
         self.connections = 0
@@ -40,7 +41,10 @@ class Server:
                 if self.answer is None:
                     await self.speaks.wait()
                 self.open -= 1
-                writer.write(answer(b"x") if self.answer is None else self.answer)
+                sent = answer(b"x") if self.answer is None else self.answer
+                for place in range(0, len(sent), self.piece or len(sent) or 1):
+                    writer.write(sent[place : place + (self.piece or len(sent))])
+                    await asyncio.sleep(0)
                 await writer.drain()
                 if self.closes:
                     break
@@ -67,9 +71,11 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def chunked(body: bytes, *headers: str) -> bytes:
-    lines = ["HTTP/1.1 200 OK", "Transfer-Encoding: chunked", *headers, "", ""]
-    return "\r\n".join(lines).encode() + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return CHUNKED + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
 
 
 @asynccontextmanager
@@ -110,6 +116,50 @@ async def test_a_packed_page_is_unpacked() -> None:
         assert await get() == page
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (answer(b"x" * 999, "Content-Type: text/plain; version=0.0.4"), True),
+        (chunked(b"x" * 990, b"x" * 9), True),
+        (chunked(b"x" * 999).replace(b"3e7\r\n", b"3E7;name=value\r\n"), True),
+        (answer(b"x" * 999, "Connection: close"), False),
+        (answer(b"x" * 999, "connection:CLOSE"), False),
+        (answer(b"x" * 999).replace(b"HTTP/1.1", b"HTTP/1.0"), False),
+        (answer(b"x" * 999) + b"more", False),
+    ],
+    ids=["length", "chunks", "chunk extension", "closed", "closed in capitals", "HTTP/1.0", "more than its length"],
+)
+@pytest.mark.parametrize("piece", [0, 1, 7])
+async def test_an_answer_is_read_however_it_is_told_and_cut_up(sent: bytes, kept: bool, piece: int) -> None:
+    async with scraping(server := Server(sent, piece=piece)) as get:
+        assert [await get() for _ in range(2)] == [b"x" * 999] * 2
+    assert server.connections == (1 if kept else 2)
+
+
+async def test_an_answer_may_end_with_its_connection() -> None:
+    async with scraping(server := Server(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 999, closes=True)) as get:
+        assert [await get() for _ in range(2)] == [b"x" * 999] * 2
+    assert server.connections == 2
+
+
+async def test_two_scrapes_of_one_engine_at_a_time_leave_one_connection() -> None:
+    async with scraping(server := Server(answer(b"x"))) as get:
+        assert list(await asyncio.gather(get(), get())) == [b"x", b"x"]
+        assert [await get(), await get()] == [b"x", b"x"]
+    assert server.connections == 2
+
+
+async def test_a_connection_that_was_given_up_is_not_used_again() -> None:
+    async with scraping(server := Server(None)) as get:
+        task = get()
+        while not server.requests:  # noqa: ASYNC110 - the server has nothing to wait for
+            await asyncio.sleep(0)
+        task.cancel()
+        server.speaks.set()
+        assert await get() == b"x"
+    assert server.connections == 2
+
+
 BOMB = gzip.compress(b"\0" * 50 * LIMIT)
 
 
@@ -123,12 +173,33 @@ BOMB = gzip.compress(b"\0" * 50 * LIMIT)
         (answer(BOMB, "Content-Encoding: gzip"), "too_large", f"a page of more than {LIMIT} bytes"),
         (answer(b"not gzip", "Content-Encoding: gzip"), "protocol", ""),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "protocol", ""),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "protocol", ""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "protocol", "unknown length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "protocol", "unknown length"),
+        (answer(gzip.compress(b"x" * 999)[:-3], "Content-Encoding: gzip"), "protocol", "a page whose end is missing"),
+        (answer(b"x", "Content-Encoding: br"), "protocol", "a page packed with br"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "protocol", "a head of more than"),
+        (chunked(b"x").replace(b"1\r\nx", b"z\r\nx"), "protocol", "chunks of no size"),
+        (CHUNKED + b"ffff\r\n" + b"0\r\n\r\n", "timeout", "no page within"),
     ],
-    ids=["status", "redirect", "large", "large chunks", "bomb", "no gzip", "no HTTP", "no length"],
+    ids=[
+        "status",
+        "redirect",
+        "large",
+        "large chunks",
+        "bomb",
+        "no gzip",
+        "no HTTP",
+        "no length",
+        "unknown coding",
+        "torn gzip",
+        "unknown packing",
+        "long head",
+        "no chunks",
+        "no end",
+    ],
 )
 async def test_what_is_no_page_has_a_reason(sent: bytes, reason: str, words: str) -> None:
-    told, message = await refused(Server(sent))
+    told, message = await refused(Server(sent), seconds=0.05 if reason == "timeout" else 5.0)
     assert told == reason
     assert words in message
 

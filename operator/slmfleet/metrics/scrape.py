@@ -1,12 +1,12 @@
 """Getting /metrics pages from engines, many of them, often."""
 
 import asyncio
-from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self
 
-import aiohttp
-from yarl import URL
+from .connection import Connection, ScrapeError
+
+__all__ = ["ScrapeError", "Scraper"]
 
 PATH: Final = "/metrics"
 CONNECT_SECONDS: Final = 1.0
@@ -14,83 +14,87 @@ CONNECT_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 30.0
 """vLLM closes idle connections after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE), which is seen; ours stay open longer, so that
 a process that is behind does not fall further behind with new connections."""
-_BUFFER: Final = 2**18
-"""Bytes. A page arrives without a pause in reading."""
 
 # gzip where a server offers it. vLLM does not (0.32 answers 51 kB as they are): a page would save 46 kB on the wire and
 # take 90 us of CPU here, and 1 ms there.
-_HEADERS: Final = {"Accept-Encoding": "gzip"}
+_REQUEST: Final = f"GET {PATH} HTTP/1.1\r\nHost: %s\r\nUser-Agent: slmfleet\r\nAccept-Encoding: gzip\r\n\r\n"
 
-
-class ScrapeError(Exception):
-    """No page: `reason` is a stable word (timeout, connection, status, too_large, protocol), the message for people."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+_Address = tuple[str, int]
 
 
 class Scraper:
-    """One client for all engines, which keeps its connections. Used as an async context manager."""
+    """One client for all engines, which keeps a connection to each. Used as an async context manager."""
 
     def __init__(self, *, seconds: float, limit: int, max_bytes: int) -> None:
         """A scrape may take `seconds`; `limit` of them run at a time; a page may have `max_bytes`, unpacked."""
-        self._seconds = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        self._seconds = seconds
         self._slots = asyncio.Semaphore(limit)
         self._max_bytes = max_bytes
-        self._session: aiohttp.ClientSession | None = None
+        self._idle: dict[_Address, tuple[Connection, float]] = {}
+        """Connections that wait for their next request, the longest idle first, and since when."""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            skip_auto_headers=("User-Agent", "Accept"),
-            timeout=self._seconds,
-            read_bufsize=_BUFFER,
-        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._session is not None
-        await self._session.close()
+        for connection, _ in self._idle.values():
+            connection.close()
+        self._idle.clear()
+        await asyncio.sleep(0)  # in which the event loop lets go of the sockets
 
     async def get(self, host: str, port: int) -> bytes:
         """The page of the engine at an IP address. Raises ScrapeError."""
-        assert self._session is not None
         async with self._slots:
             try:
-                # Never a redirect: whoever answers there must not choose whom the operator talks to.
-                async with self._session.get(_url(host, port), allow_redirects=False) as response:
-                    return await self._body(response)
+                async with asyncio.timeout(self._seconds):
+                    return await self._get((host, port))
             except TimeoutError as error:
-                raise ScrapeError("timeout", f"no page within {self._seconds.total:g} s") from error
-            except aiohttp.ClientConnectionError as error:
-                raise ScrapeError("connection", str(error) or type(error).__name__) from error
-            except (aiohttp.ClientError, ValueError) as error:
-                raise ScrapeError("protocol", f"no HTTP answer that can be read: {error}"[:200]) from error
-            except OSError as error:
-                raise ScrapeError("connection", str(error)) from error
+                raise ScrapeError("timeout", f"no page within {self._seconds:g} s") from error
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        if response.status != 200:
-            raise ScrapeError("status", f"{PATH} answers {response.status} {response.reason or ''}".rstrip())
-        if (response.content_length or 0) > self._max_bytes:
-            raise ScrapeError("too_large", f"a page of {response.content_length} bytes (limit {self._max_bytes})")
-        if response.content_length is not None and "Content-Encoding" not in response.headers:
-            return await response.read()
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise ScrapeError("too_large", f"a page of more than {self._max_bytes} bytes")
-        return b"".join(chunks)
+    async def _get(self, address: _Address) -> bytes:
+        self._close_the_long_idle()
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        request = (_REQUEST % f"{host}:{address[1]}").encode()
+        connection, _ = self._idle.pop(address, (None, 0.0))
+        if connection is None or not connection.open:
+            connection = await self._connected(address)
+        try:
+            page = await connection.get(request)
+        except ScrapeError as error:
+            if not (connection.used and connection.silent and error.reason == "connection"):
+                raise
+            # Closed by the other side in the very moment in which it was used again.
+            connection = await self._connected(address)
+            page = await connection.get(request)
+        if connection.open:
+            other, _ = self._idle.pop(address, (None, 0.0))
+            if other is not None:
+                other.close()
+            self._idle[address] = (connection, _now())
+        return page
+
+    async def _connected(self, address: _Address) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, connection = await loop.create_connection(lambda: Connection(self._max_bytes), *address)
+        except TimeoutError as error:
+            raise ScrapeError("timeout", f"no connection within {CONNECT_SECONDS:g} s") from error
+        except OSError as error:
+            raise ScrapeError("connection", str(error)) from error
+        return connection
+
+    def _close_the_long_idle(self) -> None:
+        """Those of pods that are gone."""
+        while self._idle:
+            address, (connection, since) = next(iter(self._idle.items()))
+            if connection.open and _now() - since < IDLE_SECONDS:
+                return
+            connection.close()
+            del self._idle[address]
 
 
-@lru_cache(maxsize=8192)
-def _url(host: str, port: int) -> URL:
-    return URL.build(scheme="http", host=host, port=port, path=PATH)
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -20,9 +20,7 @@ NAME = "tiny"
 READY_SECONDS = 420.0
 SCALED = "support"
 LOAD_SECONDS = 15.0
-BACK_SECONDS = 180.0
-HASTY = "settleSeconds=10"
-"""The operator waits for four minutes of load by default before it takes a replica away."""
+BACK_SECONDS = 120.0
 PROMPT = "Say something about fleets."
 
 
@@ -38,7 +36,7 @@ def main() -> int:
                 console.say(f"operator: {images.operator}")
                 console.say(f"engine:   {images.engine}")
             with _titled(console, "The operator, from this checkout's Helm chart"):
-                stack.enter_context(installed(cluster, images.operator, HASTY))
+                stack.enter_context(installed(cluster, images.operator))
             _show(cluster, "-n", "slmfleet-system", "get", "pods")
             _answer(cluster, images, console)
     except (ClusterError, CommandError, NoImageError, NotYetError) as error:
@@ -84,7 +82,10 @@ def _scale(demo: Namespace, console: Console) -> None:
             _watch(demo, console, lambda ready, desired: ready == desired > 1, LOAD_SECONDS * 2)
             time.sleep(LOAD_SECONDS)
         console.say(str(tally))
-    with _titled(console, "Nobody asks any more: the replicas are emptied and go, a minute after the load"):
+    with _titled(console, "And back: by itself some six minutes after the load, at once where the bounds say so"):
+        bound = '{"spec":{"scaling":{"maxReplicas":1}}}'
+        _text(f"$ kubectl -n {NAMESPACE} patch slm {SCALED} --type=merge -p '{bound}'")
+        demo.patch(SCALED, {"scaling": {"maxReplicas": 1}})
         _watch(demo, console, lambda ready, desired: ready == desired == 1, BACK_SECONDS)
     _show(demo.cluster, "-n", NAMESPACE, "describe", "slm", SCALED)
 

@@ -91,10 +91,10 @@ def test_engines_that_cannot_be_read_are_said_and_one_that_hangs_is_replaced(cha
         time.sleep(1)
         _fault(chat, hung, stall=True)  # in the middle of an answer
         chat.eventually(lambda: hung["metadata"]["uid"] not in _uids(chat), "it is replaced", within=60)
+        (note,) = events(chat, "EngineHung")
+        assert hung["metadata"]["name"] in note
+        chat.becomes_ready(NAME, within=90)
         asking.join(60)
-    (note,) = events(chat, "EngineHung")
-    assert hung["metadata"]["name"] in note
-    chat.becomes_ready(NAME, within=90)
 
 
 def test_a_killed_operator_is_followed_by_one_that_goes_on_scaling(chat: Namespace, operator: Installation) -> None:

@@ -78,7 +78,7 @@ def rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield compare.static_row(yard)
     if names & {"all", "oracle"}:
         yield from compare.bounds_rows(yard)
-    for contender in compare.contenders(yard.setting):
+    for contender in compare.contenders():
         if names & {"all", contender.family}:
             yield compare.row(yard, contender)
 

@@ -19,7 +19,7 @@ from bench.autoscale.run import GOAL, Outcome, Setting, run
 from bench.autoscale.workload import MAX_REQUESTS, Workload, fitting
 
 TUNED: Final = Path(__file__).parent / "data" / "tuned.json"
-"""For each router and family the point of its grid that is best on the training slices (bench.autoscale.matrix)."""
+"""For each family the point of its grid that is best on the training slices (bench.autoscale.matrix)."""
 REPLICAS: Final = 8.0
 """That the busiest minutes need where nobody chose a scale."""
 
@@ -39,19 +39,19 @@ def contender(family: Family, params: Params, *, tuned: bool) -> Contender:
     return Contender(family.name, params, tuned, lambda setting: family.make(setting, **params))
 
 
-def tuned_points() -> dict[str, dict[str, Params]]:
-    """By router and family; empty before anybody has tuned."""
+def tuned_points() -> dict[str, Params]:
+    """By family; empty before anybody has tuned."""
     if not TUNED.exists():
         return {}
-    points: dict[str, dict[str, Params]] = json.loads(TUNED.read_text(encoding="utf-8"))
+    points: dict[str, Params] = json.loads(TUNED.read_text(encoding="utf-8"))
     return points
 
 
-def contenders(setting: Setting) -> Iterator[Contender]:
+def contenders() -> Iterator[Contender]:
     """Ours, its variants, and each baseline with its defaults and as tuned on the training slices."""
     for name in ("slmfleet", *ours.VARIANTS):
         yield Contender(name, {}, tuned=False, make=ours.maker(name))
-    tuned = tuned_points().get(setting.router, {})
+    tuned = tuned_points()
     for family in BASELINES.values():
         yield contender(family, family.defaults, tuned=False)
         if family.name in tuned:

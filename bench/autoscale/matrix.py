@@ -12,15 +12,14 @@ import pickle
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from bench.autoscale import cases, ours
+from bench.autoscale import cases, keys, ours
 from bench.autoscale.cases import FAULTS, Case
 from bench.autoscale.compare import Contender, bounds_rows, contender, described, static_row, tuned_points
 from bench.autoscale.families import BASELINES, Params
@@ -51,36 +50,16 @@ class Job:
 
     def key(self) -> str:
         """Of all that the row depends on."""
-        mine = _ours_hash() if self.family.startswith("slmfleet") else _policies_hash()
-        text = repr((_base_hash(), mine, self.case, self.family, self.params, self.abort))
-        return sha256(text.encode()).hexdigest()[:24]
+        mine = keys.ours() if self.family.startswith("slmfleet") else keys.policies()
+        return keys.digest(keys.of_case(self.case), mine, self.family, self.params, self.abort)
 
-
-def _hashed(paths: Iterable[Path]) -> str:
-    digest = sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _base_hash() -> str:
-    bench = ROOT / "bench" / "autoscale"
-    names = "workload traces servegen stresses hardware oracle oracles run cases policy"
-    files = [bench / f"{name}.py" for name in names.split()]
-    product = ROOT / "operator" / "slmfleet"
-    simulator = [product / "simulator" / f"{name}.py" for name in ("scheduler", "prefix", "records")]
-    return _hashed([*files, *(bench / "fleet").glob("*.py"), *simulator, product / "engine" / "steptime.json"])
-
-
-@lru_cache(maxsize=1)
-def _policies_hash() -> str:
-    return _hashed((ROOT / "bench/autoscale/policies").glob("*.py"))
-
-
-@lru_cache(maxsize=1)
-def _ours_hash() -> str:
-    return _hashed([ROOT / "bench/autoscale/ours.py", *(ROOT / "operator/slmfleet/core/autoscale").glob("*.py")])
+    @property
+    def rank(self) -> int:
+        """What comes first, should there be no time for all: the points of grids come last."""
+        family = BASELINES.get(self.family)
+        of_grid = family is not None and self.params != _frozen(family.defaults) and not self.tuned
+        heavy = self.case.workload in cases.HEAVY
+        return (2 + heavy if of_grid else 0) + (self.case.group not in ("grid", "start", "train") and not of_grid)
 
 
 def jobs(case: Case, tuned: dict[str, Params]) -> Iterator[Job]:
@@ -106,8 +85,8 @@ def _frozen(params: Params) -> tuple[tuple[str, Any], ...]:
 def yardstick(case: Case, work: Path) -> Yardstick:
     """The static peak and the bounds of a case, from the work directory where they are known."""
     load, setting = cases.workload(case.workload, case.seed), case.setting()
-    key = sha256(repr((_base_hash(), _policies_hash(), replace(case, fault="", group="grid"))).encode()).hexdigest()
-    path = work / "yards" / f"{key[:24]}.pickle"
+    key = keys.digest(keys.of_case(replace(case, fault="", group="grid")), keys.policies())
+    path = work / "yards" / f"{key}.pickle"
     if path.exists():
         yard: Yardstick = pickle.loads(path.read_bytes())
     else:
@@ -178,24 +157,24 @@ class Store:
 
 
 def finished(wanted: list[Job], store: Store, work: Path, processes: int) -> list[Row]:
-    """Run what the store does not have yet, and give all rows."""
-    keys = {job: job.key() for job in wanted}
-    missing = [job for job in wanted if keys[job] not in store.rows]
-    by_case: dict[Case, list[Job]] = defaultdict(list)
-    for job in missing:
-        by_case[job.case].append(job)
-    tasks = [case_jobs[i : i + CHUNK] for case_jobs in by_case.values() for i in range(0, len(case_jobs), CHUNK)]
+    """Run what the store does not have yet, with as many processes; without any give the rows that there are."""
+    known = {job: job.key() for job in wanted}
+    missing = [job for job in wanted if known[job] not in store.rows]
+    together: dict[tuple[int, Case], list[Job]] = defaultdict(list)
+    for job in sorted(missing, key=lambda job: job.rank):
+        together[job.rank, job.case].append(job)
+    tasks = [some[i : i + CHUNK] for some in together.values() for i in range(0, len(some), CHUNK)]
     say(f"{len(wanted)} runs, {len(missing)} to do")
     began = time.monotonic()
-    with ProcessPoolExecutor(processes) as pool:
-        waiting = [pool.submit(done, task, work) for task in tasks]
+    with ProcessPoolExecutor(max(1, processes)) as pool:
+        waiting = [pool.submit(done, task, work) for task in tasks if processes]
         for count, future in enumerate(as_completed(waiting), 1):
             for key, rows in future.result():
                 store.add(key, rows)
             if count % 25 == 0 or count == len(tasks):
                 say(f"{count} of {len(tasks)} tasks, {time.monotonic() - began:.0f} s")
     # Whether a point is the tuned one is the caller's to say: the run is the same.
-    return [row | {"tuned": job.tuned} for job in wanted for row in store.rows[keys[job]]]
+    return [row | {"tuned": job.tuned} for job in wanted for row in store.rows.get(known[job], [])]
 
 
 def say(text: str) -> None:
@@ -210,19 +189,18 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="only these workloads")
     parser.add_argument("--group", nargs="*", default=[], help="only these groups of cases")
     parser.add_argument("--ours", action="store_true", help="only slmfleet and its variants, and the oracles")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="0: report what has been run")
     parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--out", type=Path, help="where results go (default: bench/results, with --smoke the work dir)")
     args = parser.parse_args()
     store = Store(args.work)
     if not args.smoke and not args.ours and not args.only and not args.group:
-        rows = finished([job for case in cases.training() for job in jobs(case, {})], store, args.work, args.processes)
-        save_tuned(best_points(rows))
-    wanted = []
+        training = [job for case in cases.training() for job in jobs(case, {})]
+        save_tuned(best_points(finished(training, store, args.work, args.processes)))
+    wanted, tuned = [], tuned_points()
     for case in cases.smoke() if args.smoke else cases.scored():
         if (args.only and case.workload not in args.only) or (args.group and case.group not in args.group):
             continue
-        tuned = tuned_points().get(case.router, {})
         wanted += [j for j in jobs(case, tuned) if not args.ours or j.family == ORACLES or j.family.startswith("slm")]
     rows = finished(wanted, store, args.work, args.processes)
     partial = args.smoke or args.ours or args.only or args.group

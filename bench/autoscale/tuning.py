@@ -50,17 +50,12 @@ def best_single(rows: Iterable[Row], family: str) -> tuple[Params, list[Row]]:
     return json.loads(params), full[params]
 
 
-def best_points(rows: Iterable[Row]) -> dict[str, dict[str, Params]]:
-    """By router and family, for rows of the training cases."""
+def best_points(rows: Iterable[Row]) -> dict[str, Params]:
+    """By family, for rows of the training cases."""
     rows = list(rows)
-    return {
-        router: {
-            family: best_single([row for row in rows if row["router"] == router], family)[0] for family in BASELINES
-        }
-        for router in sorted({str(row["router"]) for row in rows})
-    }
+    return {family: best_single(rows, family)[0] for family in BASELINES}
 
 
-def save_tuned(points: dict[str, dict[str, Params]]) -> None:
+def save_tuned(points: dict[str, Params]) -> None:
     """For the command line and later runs."""
     TUNED.write_text(json.dumps(points, indent=2, sort_keys=True) + "\n", encoding="utf-8")

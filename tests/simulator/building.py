@@ -26,9 +26,9 @@ def config(
     return resolve(parse(argv, version), known, Settings(), version, environment or {})
 
 
-def engine(faults: Faults | None = None, *, max_num_seqs: int = 4, blocks: int = 64) -> Engine:
+def engine(faults: Faults | None = None, *, max_num_seqs: int = 4, blocks: int = 64, prefix_blocks: int = 0) -> Engine:
     """100 ms per step and 1,000 prompt tokens per second: round numbers for tests."""
-    model = EngineModel(num_blocks=blocks, a=0.1, p=0.001, max_num_seqs=max_num_seqs)
+    model = EngineModel(num_blocks=blocks, a=0.1, p=0.001, max_num_seqs=max_num_seqs, prefix_blocks=prefix_blocks)
     made = config("--served-model-name", "tiny")
     return Engine(StepModel(model), EngineMetrics(LATEST, made), faults or Faults())
 

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from slmfleet.simulator import texts
 from slmfleet.simulator.engine import Engine, EngineDeadError, EngineDrainingError, State
 from slmfleet.simulator.faults import Faults
 from slmfleet.simulator.openai import Generation
@@ -117,3 +118,19 @@ async def test_an_idle_engine_steps_nothing() -> None:
         await asyncio.sleep(3600.0)
         assert sample(made, "iteration_tokens_total_count") == 0.0
         assert await times(made, generation(100, 1)) == [0.2]
+
+
+async def test_a_prompt_seen_before_is_found_in_the_prefix_cache_and_counted() -> None:
+    hashes = texts.block_hashes("once upon a time " * 24, 16)  # 408 bytes: six blocks of 64
+    async with running(engine(prefix_blocks=1)) as made:
+        assert await times(made, generation(102, 1, hashes=hashes)) == [0.202]
+        assert await times(made, generation(102, 1, hashes=hashes)) == [0.106]
+        names = ("prefix_cache_queries_total", "prefix_cache_hits_total", "prompt_tokens_cached_total")
+        assert [sample(made, name) for name in names] == [204.0, 96.0, 96.0]
+
+
+def test_equal_beginnings_have_equal_hashes_as_text_and_as_tokens() -> None:
+    for one, other in (("a" * 200, "a" * 130 + "b" * 70), (list(range(40)), [*range(33), *range(50, 57)])):
+        first, second = texts.block_hashes(one, 16), texts.block_hashes(other, 16)
+        assert [a == b for a, b in zip(first, second, strict=True)] == [True, True, *[False] * (len(first) - 2)]
+        assert min(first) >= 0

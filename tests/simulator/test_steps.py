@@ -1,3 +1,4 @@
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ from hypothesis import strategies as st
 
 from slmfleet.simulator.records import EngineModel
 from slmfleet.simulator.steps import StepModel
+
+from .naive import Naive
+from .naive import Sequence as Reference
 
 
 def model(*, seqs: int = 4, budget: int = 100, blocks: int = 100, block_size: int = 10, **changes: Any) -> StepModel:
@@ -176,6 +180,27 @@ def test_every_request_finishes_with_its_tokens_in_turn_within_the_cache(load: L
     assert admitted == sorted(admitted)
     assert scheduler.state.used_blocks == 0
     assert scheduler.state.context == 0
+
+
+@given(loads())
+def test_every_step_is_that_of_a_scheduler_that_derives_nothing(load: Load) -> None:
+    model, naive = StepModel(load.model), Naive(load.model)
+    arriving = deque(enumerate(load.requests))
+    at = 0
+    while arriving or model.has_work:
+        while arriving and arriving[0][1][0] <= at:
+            key, (_, prompt, output, _) = arriving.popleft()
+            model.add(key, prompt, output)
+            naive.waiting.append(Reference(key, prompt, output))
+        at += 1
+        if model.has_work:
+            step, (seconds, emitted, done) = model.schedule(), naive.step()
+            outcome = model.complete()
+            assert step.seconds == pytest.approx(seconds)
+            assert (outcome.emitted, outcome.finished) == (tuple(emitted), tuple(done))
+            assert model.running == [sequence.key for sequence in naive.running]
+            assert model.waiting == [sequence.key for sequence in naive.waiting]
+            assert model.state.used_blocks == load.model.num_blocks - naive.free
 
 
 def test_a_prompt_whose_prefix_was_computed_before_takes_only_the_rest() -> None:

@@ -20,6 +20,7 @@ DEFAULT_BLOCK_SIZE: Final = 16
 DEFAULT_MAX_NUM_SEQS: Final = 256
 DEFAULT_MAX_NUM_BATCHED_TOKENS: Final = 2048
 _UTILIZATION_092_SINCE: Final = EngineVersion((0, 20, 0))
+_RESERVES_SINCE: Final = EngineVersion((0, 19, 0))
 _TYPICAL_KV_BYTES: Final = 131072
 """KV-cache bytes per token where no config.json tells them: 32 layers, 8 KV heads of 128, two bytes."""
 
@@ -66,6 +67,7 @@ class EngineConfig:
     kv_bytes_per_token: int
     gpu_memory_utilization: float
     prefix_caching: bool
+    reserve_full_prompt: bool
     max_queued_requests: int | None
     max_queued_tokens: int | None
     shutdown_timeout: float
@@ -115,6 +117,7 @@ def resolve(
         kv_bytes_per_token=facts.kv_bytes_per_token,
         gpu_memory_utilization=_given(args.gpu_memory_utilization, 0.92 if version >= _UTILIZATION_092_SINCE else 0.9),
         prefix_caching=args.enable_prefix_caching is not False,
+        reserve_full_prompt=version >= _RESERVES_SINCE and args.scheduler_reserve_full_isl is not False,
         max_queued_requests=getattr(args, "max_num_queued_reqs", None),
         max_queued_tokens=getattr(args, "max_num_queued_tokens", None),
         shutdown_timeout=float(getattr(args, "shutdown_timeout", None) or 0),

@@ -104,11 +104,10 @@ class Engine:
             raise EngineDrainingError
         key = self._next_key
         self._next_key += 1
-        sequence = self.model.add(key, request.prompt_tokens, request.output_tokens)
+        sequence = self.model.add(key, request.prompt_tokens, request.output_tokens, request.hashes)
         self._in_flight[key] = _InFlight(request, sequence, asyncio.get_running_loop().time())
         self._idle.clear()
         self._wake.set()
-        self.metrics.count("prefix_cache_queries", request.prompt_tokens)
         self._show_state()
         return key
 
@@ -153,9 +152,16 @@ class Engine:
     def _book_schedule(self, step: Step, now: float) -> None:
         for key in step.admitted:
             item = self._in_flight[key]
-            item.admitted = now if item.admitted is None else item.admitted
+            if item.admitted is None:
+                item.admitted = now
+                self._book_prefix(item)
         self.metrics.count("num_preemptions", step.preempted)
         self._show_state()
+
+    def _book_prefix(self, item: _InFlight) -> None:
+        if self.model.model.prefix_blocks:
+            self.metrics.count("prefix_cache_queries", item.request.prompt_tokens)
+            self.metrics.count("prefix_cache_hits", item.sequence.cached)
 
     def _book_outcome(self, outcome: Outcome, now: float) -> None:
         for key in outcome.emitted:

@@ -160,6 +160,8 @@ def _engine(
         max_num_seqs=config.max_num_seqs,
         max_num_batched_tokens=config.max_num_batched_tokens,
         block_size=config.block_size,
+        reserve_full_prompt=config.reserve_full_prompt,
+        prefix_blocks=1 if config.prefix_caching else 0,
     )
     metrics = EngineMetrics(version, config, args.show_hidden_metrics_for_version)
     return Engine(StepModel(model), metrics, faults)

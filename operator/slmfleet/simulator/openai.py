@@ -38,6 +38,8 @@ class Generation:
     finish_reason: str
     stream: bool
     include_usage: bool
+    hashes: tuple[int, ...] = ()
+    """Of the prompt's full KV-cache blocks, where prefixes are cached."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Served:
     max_model_len: int
     output_tokens: int
     """Length of an answer that its request does not bound."""
+    cached_block: int = 0
+    """Tokens of a block of the prefix cache; 0 without one."""
 
 
 def chat_request(body: Body, served: Served) -> Generation:
@@ -61,7 +65,7 @@ def chat_request(body: Body, served: Served) -> Generation:
     if not messages:
         raise ApiError(400, "Cannot apply chat template to an empty conversation. Provide at least one message.")
     prompt = texts.chat_prompt([message for message in messages if isinstance(message, dict)])
-    return _generation(body, served, (True, model, prompt, texts.count_tokens(prompt)), limit)
+    return _generation(body, served, (True, model, prompt, texts.count_tokens(prompt), prompt), limit)
 
 
 def completion_request(body: Body, served: Served) -> Generation:
@@ -81,11 +85,14 @@ def completion_request(body: Body, served: Served) -> Generation:
         text, count = prompt, texts.count_tokens(prompt)
     else:
         raise ApiError(400, "the simulator serves one prompt per request", param="prompt")
-    return _generation(body, served, (False, model, text, count), COMPLETION_MAX_TOKENS if limit is None else limit)
+    what = (False, model, text, count, prompt)
+    return _generation(body, served, what, COMPLETION_MAX_TOKENS if limit is None else limit)
 
 
-def _generation(body: Body, served: Served, what: tuple[bool, str, str, int], limit: int | None) -> Generation:
-    chat, model, prompt, count = what
+def _generation(
+    body: Body, served: Served, what: tuple[bool, str, str, int, str | list[int]], limit: int | None
+) -> Generation:
+    chat, model, prompt, count, tokens = what
     if _integer(body, "n") not in {None, 1}:
         raise ApiError(400, "the simulator answers with one choice: n must be 1", param="n")
     room = _room(count, limit, served.max_model_len)
@@ -101,6 +108,7 @@ def _generation(body: Body, served: Served, what: tuple[bool, str, str, int], li
         finish_reason="stop" if limit is None and wanted <= room else "length",
         stream=bool(body.get("stream")),
         include_usage=bool(isinstance(options, dict) and options.get("include_usage")),
+        hashes=texts.block_hashes(tokens, served.cached_block) if served.cached_block else (),
     )
 
 

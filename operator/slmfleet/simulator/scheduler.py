@@ -109,7 +109,7 @@ def _admit(engine: Engine) -> int:
         prefix.hold_leading(engine, key, hits)
         sequence.computed = computed
         sequence.chunk = chunk
-        if sequence.generated == 0:
+        if sequence.preemptions == 0:
             sequence.cached = computed
         engine.batch[state.running] = key
         state.running += 1

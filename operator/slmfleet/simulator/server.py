@@ -63,7 +63,9 @@ class Server:
     @property
     def served(self) -> Served:
         """What requests are checked against."""
-        return Served(self.config.served_names, self.config.max_model_len, self.output_tokens)
+        config = self.config
+        cached_block = config.block_size if config.prefix_caching else 0
+        return Served(config.served_names, config.max_model_len, self.output_tokens, cached_block)
 
     @property
     def fingerprint(self) -> str:

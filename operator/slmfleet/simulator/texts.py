@@ -5,6 +5,7 @@ replica gives the same. Prompts count one token per four bytes, about what real 
 """
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -52,6 +53,22 @@ def _content(content: object) -> str:
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return "" if content is None else str(content)
+
+
+def block_hashes(prompt: str | Sequence[int], block_size: int) -> tuple[int, ...]:
+    """Of the full blocks of a prompt's tokens, each with all that is before it. They hold within one process."""
+    hashes = []
+    value = 0
+    if isinstance(prompt, str):
+        data, size = prompt.encode(), block_size * BYTES_PER_TOKEN
+        for end in range(size, len(data) + 1, size):
+            value = hash((value, data[end - size : end])) & sys.maxsize
+            hashes.append(value)
+    else:
+        for end in range(block_size, len(prompt) + 1, block_size):
+            value = hash((value, *prompt[end - block_size : end])) & sys.maxsize
+            hashes.append(value)
+    return tuple(hashes)
 
 
 def words(prompt: str) -> Iterator[str]:

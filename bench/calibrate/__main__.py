@@ -7,8 +7,9 @@ and the coefficients in operator/slmfleet/engine/steptime.json.
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
+import time
+
+from e2e.cluster.settings import Settings
 
 from . import controls, engine, loads, report
 
@@ -21,15 +22,14 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench.calibrate", description=__doc__.splitlines()[0])
     made.add_argument("--repeat", type=int, default=3, help="times that each open load is run, in turns")
     made.add_argument("--seconds", type=float, default=loads.SECONDS, help="length of an open load")
-    made.add_argument("--patience", type=float, default=120.0, help="seconds for disturbed measurements to be repeated")
+    made.add_argument("--patience", type=float, default=300.0, help="seconds to wait for a quiet machine, twice")
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--nice", type=int, default=0, help="of the engine and the load: below 0 on a busy machine")
     made.add_argument("--write", action="store_true", help="keep the result and the coefficients")
     return made
 
 
 def calibrated(running: engine.Engine, args: argparse.Namespace) -> report.Calibration:
-    series = controls.measure(running, args.patience, tell)
+    series = controls.measure(running, time.monotonic() + args.patience, tell)
     fitted = controls.fitted(running, series)
     rate = loads.capacity(running, fitted, args.seed)
     tell(f"{fitted.step}: {rate:.1f} requests/s at most")
@@ -37,17 +37,16 @@ def calibrated(running: engine.Engine, args: argparse.Namespace) -> report.Calib
         name: loads.drawn(share * rate, max(20, round(share * rate * args.seconds)), args.seed)
         for name, share in loads.SHARES.items()
     }
-    runs: dict[str, list[loads.Run]] = {name: [] for name in drawn}
-    for turn in range(args.repeat):
-        for name, requests in drawn.items():
-            runs[name].append(loads.run(running, fitted, requests, turn))
-            tell(f"{name}, {len(requests)} requests: {report.line(runs[name][-1])}")
-    return report.Calibration(running, args.nice, series, fitted, rate, drawn, runs)
+    runs = loads.runs(running, fitted, drawn, args.repeat, time.monotonic() + args.patience, tell)
+    return report.Calibration(running, series, fitted, rate, drawn, runs, args.repeat)
 
 
 def main() -> int:
     args = parser().parse_args()
-    with tempfile.TemporaryDirectory() as folder, engine.started(Path(folder), args.nice) as running:
+    # Kept: a start is faster with what the one before has compiled, and after a failed one its log is there.
+    folder = Settings().cache / "calibrate"
+    folder.mkdir(parents=True, exist_ok=True)
+    with engine.started(folder) as running:
         result = calibrated(running, args)
     sys.stdout.write(report.text(result))
     if args.write:

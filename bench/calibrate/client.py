@@ -28,13 +28,13 @@ class Answer:
     """Seconds after the load's beginning."""
 
     sent: float
-    events: tuple[float, ...]
-    """When each event arrived that brought tokens: one, or more where the server was late with them."""
+    times: tuple[float, ...]
+    """When something arrived that brought tokens: one, or more where the server or this process was late."""
 
     @property
     def ttft(self) -> float:
         """Seconds to the first token."""
-        return self.events[0] - self.sent
+        return self.times[0] - self.sent
 
 
 async def answers(port: int, requests: Requests, seed: int) -> list[Answer]:
@@ -64,9 +64,9 @@ async def _answer(port: int, begin: float, arrival: float, request: bytes) -> An
     sent = time.perf_counter()
     _, stream = await loop.create_connection(lambda: _Stream(request), HOST, port)
     await stream.closed
-    if not stream.start.startswith(b"HTTP/1.1 200 ") or b"data: [DONE]" not in stream.end or len(stream.times) < 2:
+    if not stream.start.startswith(b"HTTP/1.1 200 ") or not stream.complete or not stream.times:
         raise LoadError(f"the engine answered {stream.start[:500]!r} ... {stream.end[-200:]!r}")
-    return Answer(sent - begin, tuple(at - begin for at in stream.times[:-1]))
+    return Answer(sent - begin, tuple(at - begin for at in stream.times))
 
 
 class _Stream(asyncio.Protocol):
@@ -75,7 +75,8 @@ class _Stream(asyncio.Protocol):
     def __init__(self, request: bytes) -> None:
         self.closed = asyncio.get_running_loop().create_future()
         self.times: list[float] = []
-        """Of every event, [DONE] the last."""
+        """When tokens arrived."""
+        self.complete = False
         self.start = b""
         self.end = b""
         self._request = request
@@ -88,8 +89,12 @@ class _Stream(asyncio.Protocol):
         now = time.perf_counter()
         self.start = self.start or data
         events = (self.end[-1:] + data).count(b"\n\n")  # an event's end may come in two parts
-        self.times.extend([now] * events)
         self.end = (self.end + data)[-200:]
+        if not self.complete and b"data: [DONE]\n\n" in self.end:
+            self.complete = True
+            events -= 1
+        if events > 0:
+            self.times.append(now)
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is None:

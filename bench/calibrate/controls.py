@@ -23,8 +23,6 @@ from .fit import fit
 from .replay import replay
 
 TERMS: Final = tuple(field.name for field in fields(StepTime))
-QUIET: Final = 0.1
-"""Share of the time that the engine may have waited for a core in a measurement that counts as undisturbed."""
 WANTED: Final = 3
 """Measurements per load, the quietest of its."""
 PROMPTS: Final = (16, 64, 128, 256, 400, 512, 1024, 1536)
@@ -80,12 +78,12 @@ class Series:
     @property
     def quietest(self) -> list[Measured]:
         """Those that count."""
-        return sorted(self.measured, key=lambda one: one.disturbance.waited)[:WANTED]
+        return sorted(self.measured, key=lambda one: one.disturbance.others)[:WANTED]
 
     @property
     def done(self) -> bool:
         """Whether all that count were undisturbed."""
-        return len(self.measured) >= WANTED and self.quietest[-1].disturbance.waited <= QUIET
+        return len(self.measured) >= WANTED and self.quietest[-1].disturbance.quiet
 
     def median(self, value: Callable[[Measured], float]) -> float:
         """Over those that count."""
@@ -111,20 +109,19 @@ def controls() -> list[Control]:
     return prefills + [Control(prompt, batch, OUTPUT) for batch in BATCHES for prompt in CONTEXTS]
 
 
-def measure(engine: Engine, seconds: float, tell: Callable[[str], None]) -> list[Series]:
-    """Measure every load, in turns, WANTED times; then for so many seconds those again that were disturbed."""
+def measure(engine: Engine, deadline: float, tell: Callable[[str], None]) -> list[Series]:
+    """Measure every load WANTED times while the machine is quiet; after the deadline (time.monotonic()) in any case."""
     series = [Series(control) for control in controls()]
-    seed = 0
-    begun = time.monotonic()
-    while True:
-        due = [one for one in series if not one.done]
-        rounds = max(len(one.measured) for one in series)
-        if not due or (rounds >= WANTED and time.monotonic() - begun > seconds):
-            return series
-        tell(f"controlled loads, round {rounds + 1}: {len(due)} of {len(series)}")
-        for one in due:
-            seed += 1
-            one.measured.append(_measured(engine, one.control, seed))
+    while due := [one for one in series if not one.done]:
+        if time.monotonic() >= deadline:
+            due = [one for one in due if len(one.measured) < WANTED]
+        if not due:
+            break
+        cores.settle(engine.pid, deadline)
+        one = min(due, key=lambda one: len(one.measured))
+        one.measured.append(_measured(engine, one.control, sum(len(one.measured) for one in series)))
+        tell(f"{one.control.name}: {one.measured[-1].seconds * 1e3:.2f} ms, {one.measured[-1].disturbance}")
+    return series
 
 
 def fitted(engine: Engine, series: Sequence[Series]) -> Fitted:

@@ -13,8 +13,10 @@ from typing import Final
 _PROC: Final = Path("/proc")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _WORKER: Final = "VLLM::Worker"
-_SCHEDULER: Final = "VLLM::EngineCor"
-"""What the kernel keeps of the name."""
+_LOOK: Final = 0.3
+"""Seconds."""
+QUIET: Final = 0.25
+"""Cores that others may have while the machine counts as quiet: an idle node of Kubernetes takes half of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +30,34 @@ class Usage:
     all: float
     """CPU time of every process, and what the host took away."""
     waited: float
-    """How long the engine's scheduler and its worker could have run and did not."""
+    """How long the engine's worker could have run and did not."""
 
     def since(self, before: "Usage") -> "Disturbance":
         """Between two looks."""
         wall = self.at - before.at
         strangers = self.all - before.all - (self.ours - before.ours)
-        return Disturbance((self.waited - before.waited) / wall, max(0.0, strangers / wall))
+        return Disturbance(max(0.0, strangers / wall), (self.waited - before.waited) / wall)
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
     """What a measurement suffered from the machine's other work."""
 
-    waited: float
-    """Share of the time in which the engine's scheduler or its worker waited for a core. Its own server is to blame for
-    some of the scheduler's: on two cores they share one."""
-    strangers: float
+    others: float
     """Cores that other processes had, on average."""
+    waited: float
+    """Share of the time in which the engine's worker waited for its core."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the measurement tells about the engine alone."""
+        return self.others <= QUIET
 
 
-def separate(server: int, niceness: int) -> None:
+def separate(server: int) -> None:
     """Keep this process and the server with this process id, but for its worker, off the worker's core.
 
-    All of them get the niceness. Raises RuntimeError where there is no worker or no other core.
+    Raises RuntimeError where there is no worker or no other core.
     """
     processes = {pid: _name(pid) for pid in _session(server)}
     workers = [pid for pid, name in processes.items() if name == _WORKER]
@@ -61,11 +67,9 @@ def separate(server: int, niceness: int) -> None:
     others = os.sched_getaffinity(0) - bound
     if not others:
         raise RuntimeError(f"the engine's worker has every core: {sorted(bound)}")
-    for pid in [*processes, os.getpid()]:
+    for pid in {*processes, os.getpid()} - {*workers}:
         for thread in (_PROC / str(pid) / "task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
-            if pid not in workers:
-                os.sched_setaffinity(int(thread.name), others)
+            os.sched_setaffinity(int(thread.name), others)
 
 
 def usage(server: int) -> Usage:
@@ -77,8 +81,17 @@ def usage(server: int) -> Usage:
         at=time.perf_counter(),
         ours=sum(_seconds(pid) for pid in [*processes, os.getpid()]),
         all=(user + nice + system + irq + softirq + steal) / _TICKS,
-        waited=sum(_waited(pid) for pid in processes if _name(pid) in {_WORKER, _SCHEDULER}),
+        waited=sum(_waited(pid) for pid in processes if _name(pid) == _WORKER),
     )
+
+
+def settle(server: int, deadline: float) -> None:
+    """Wait until the machine is quiet, at most until a second of time.monotonic()."""
+    while time.monotonic() < deadline:
+        before = usage(server)
+        time.sleep(_LOOK)
+        if usage(server).since(before).quiet:
+            return
 
 
 def load_average() -> float:

@@ -87,10 +87,10 @@ class Engine:
 
 
 @contextmanager
-def started(folder: Path, niceness: int) -> Iterator[Engine]:
+def started(folder: Path) -> Iterator[Engine]:
     """An engine on cores of its own; gone at the end. Its log lies in the folder."""
     with servers.started(servers.vllm(folder), folder / "engine.log", OPTIONS) as server:
-        cores.separate(server.process.pid, niceness)
+        cores.separate(server.process.pid)
         page = _get(server.port, "/metrics")
         (config,) = (labels for name, labels, _ in _lines(page) if name == "vllm:cache_config_info")
         version = server.get("/version").json["version"]

@@ -1,6 +1,8 @@
 """Open loads of mixed lengths, through the engine and through the model."""
 
 import asyncio
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +17,7 @@ from .replay import Replayed, replay
 
 SHARES: Final = {"low": 0.3, "middle": 0.6, "near saturation": 0.9}
 """Of the requests per second that the model says the engine can take."""
-SECONDS: Final = 30.0
+SECONDS: Final = 20.0
 PROMPT: Final = (150, 0.9, 16, 1500)
 OUTPUT: Final = (40, 0.7, 4, 200)
 """Tokens: the median and the sigma of a lognormal, and its bounds."""
@@ -49,6 +51,32 @@ class Run:
     load_average: float
 
 
+def runs(
+    engine: Engine,
+    fitted: Fitted,
+    loads: Mapping[str, Requests],
+    repeat: int,
+    deadline: float,
+    tell: Callable[[str], None],
+) -> dict[str, list[Run]]:
+    """Run every load `repeat` times in turns while the machine is quiet; after the deadline in any case.
+
+    All runs, the least disturbed first.
+    """
+    done: dict[str, list[Run]] = {name: [] for name in loads}
+
+    def enough(name: str) -> bool:
+        late = time.monotonic() >= deadline
+        return sum(late or one.disturbance.quiet for one in done[name]) >= repeat
+
+    while due := [name for name in loads if not enough(name)]:
+        cores.settle(engine.pid, deadline)
+        name = min(due, key=lambda name: len(done[name]))
+        done[name].append(run(engine, fitted, loads[name], len(done[name])))
+        tell(f"{name}: {done[name][-1]}")
+    return {name: sorted(of, key=lambda one: one.disturbance.others) for name, of in done.items()}
+
+
 def capacity(engine: Engine, fitted: Fitted, seed: int) -> float:
     """Requests per second that the model of the engine can take."""
     requests = drawn(1e9, _SAMPLE, seed)
@@ -73,15 +101,15 @@ def run(engine: Engine, fitted: Fitted, requests: Requests, seed: int) -> Run:
     disturbance = cores.usage(engine.pid).since(began)
     totals = engine.totals_since(before, len(answers))
     sent = np.array([answer.sent for answer in answers])
-    events = [np.array(answer.events) for answer in answers]
+    arrived = [np.array(answer.times) for answer in answers]
     tokens = int(requests.output.sum())
     played, model = modelled(engine, fitted, sent, requests)
     return Run(
-        real=_behaviour(sent, events, tokens, totals.gap / totals.gaps),
+        real=_behaviour(sent, arrived, tokens, totals.gap / totals.gaps),
         model=model,
         steps=(totals.steps, played.steps),
         preemptions=totals.preemptions,
-        merged=1.0 - sum(map(len, events)) / tokens,
+        merged=1.0 - sum(map(len, arrived)) / tokens,
         disturbance=disturbance,
         load_average=cores.load_average(),
     )
@@ -96,11 +124,11 @@ def modelled(engine: Engine, fitted: Fitted, sent: Floats, requests: Requests) -
     return played, _behaviour(sent[order], tokens, int(requests.output.sum()), float(played.gaps.mean()))
 
 
-def _behaviour(sent: Floats, events: list[Floats], tokens: int, itl_mean: float) -> Behaviour:
-    ttft = np.array([times[0] for times in events]) - sent
-    gaps = np.concatenate([np.diff(times) for times in events])
+def _behaviour(sent: Floats, arrived: list[Floats], tokens: int, itl_mean: float) -> Behaviour:
+    ttft = np.array([times[0] for times in arrived]) - sent
+    gaps = np.concatenate([np.diff(times) for times in arrived])
     return Behaviour(
-        tokens_per_second=float(tokens / (max(times[-1] for times in events) - sent.min())),
+        tokens_per_second=float(tokens / (max(times[-1] for times in arrived) - sent.min())),
         ttft_mean=float(ttft.mean()),
         ttft_p50=float(np.percentile(ttft, 50)),
         ttft_p95=float(np.percentile(ttft, 95)),

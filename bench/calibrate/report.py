@@ -14,7 +14,7 @@ from bench.autoscale.fleet.requests import Requests
 from bench.machine import processor
 from e2e.cluster.settings import REPOSITORY
 
-from .controls import QUIET, Fitted, Series
+from .controls import Fitted, Series
 from .engine import MAX_NUM_BATCHED_TOKENS, MAX_NUM_SEQS, Engine
 from .loads import Behaviour, Run
 
@@ -30,13 +30,15 @@ class Calibration:
     """All that was measured."""
 
     engine: Engine
-    niceness: int
     series: Sequence[Series]
     fitted: Fitted
     rate: float
     """Requests of the open loads per second that the model can take."""
     loads: Mapping[str, Requests]
     runs: Mapping[str, Sequence[Run]]
+    """The least disturbed first,"""
+    repeat: int
+    """of which so many count."""
 
 
 def error(run: Run, figure: str) -> float:
@@ -46,29 +48,24 @@ def error(run: Run, figure: str) -> float:
     return model / real - 1.0
 
 
-def line(run: Run) -> str:
-    """A run's errors, in a line."""
-    errors = ", ".join(f"{figure} {error(run, figure):+.1%}" for figure in FIGURES)
-    at = f"waited {run.disturbance.waited:.0%}, others had {run.disturbance.strangers:.2f} cores"
-    return f"{errors}; {at}, load average {run.load_average:.1f}"
-
-
 def text(found: Calibration) -> str:
     """For people."""
-    lines = [f"{'load':20} {'measured':>10} {'model':>10}  error  waited"]
+    lines = [f"{'load':20} {'measured':>10} {'model':>10}  error  others' cores"]
     for series, off in zip(found.series, found.fitted.errors, strict=True):
         seconds = series.median(lambda one: one.seconds)
-        waited = series.quietest[-1].disturbance.waited
+        others = series.quietest[-1].disturbance.others
         at = f"{seconds * 1e3:8.2f} {seconds * (1 + off) * 1e3:10.2f}"
-        lines.append(f"{series.control.name:20} {at} ms {off:+6.1%} {waited:6.0%}")
+        lines.append(f"{series.control.name:20} {at} ms {off:+6.1%} {others:6.2f}")
     step, fitted = found.fitted.step, found.fitted
     lines += [
         f"a {step.a * 1e3:.3f} ms, p {step.p * 1e6:.2f} us, d {step.d * 1e6:.1f} us, kappa {step.kappa * 1e9:.2f} ns",
         f"outside of steps {fitted.per_request * 1e3:.2f} ms per request, {fitted.per_token * 1e6:.2f} us per token",
     ]
     for name, runs in found.runs.items():
-        lines.append(f"{name}, {rate(found.loads[name]):.2f} requests/s")
-        for figure, row in compared(runs).items():
+        counted = runs[: found.repeat]
+        others = max(run.disturbance.others for run in counted)
+        lines.append(f"{name}, {rate(found.loads[name]):.2f} requests/s, others had at most {others:.2f} cores")
+        for figure, row in compared(counted).items():
             at = f"{row['real']:12.4g} {row['model']:10.4g} {row['error']:+6.1%}"
             lines.append(f"  {figure:18} {at}  ({row['least']:+.1%} to {row['most']:+.1%})")
     return "\n".join(lines) + "\n"
@@ -133,14 +130,13 @@ def _result(found: Calibration) -> dict[str, Any]:
         "max_num_seqs": MAX_NUM_SEQS,
         "max_num_batched_tokens": MAX_NUM_BATCHED_TOKENS,
         "prefix_caching": False,
-        "niceness": found.niceness,
         "coefficients_seconds": asdict(fitted.step),
         "outside_of_steps_seconds": {"per_request": fitted.per_request, "per_prompt_token": fitted.per_token},
         "fit_median_error": float(np.median(np.abs(fitted.errors))),
         "fit_worst_error": float(np.max(np.abs(fitted.errors))),
         "fit": [_fit_row(one, float(off)) for one, off in zip(found.series, fitted.errors, strict=True)],
         "requests_per_second_at_most": found.rate,
-        "loads": {name: _load(found.loads[name], runs) for name, runs in found.runs.items()},
+        "loads": {name: _load(found.loads[name], runs[: found.repeat], len(runs)) for name, runs in found.runs.items()},
     }
 
 
@@ -150,19 +146,19 @@ def _fit_row(series: Series, off: float) -> dict[str, Any]:
         "seconds": series.median(lambda one: one.seconds),
         "error": off,
         "steps": series.median(lambda one: one.steps),
-        "waited": series.quietest[-1].disturbance.waited,
-        "undisturbed": sum(one.disturbance.waited <= QUIET for one in series.quietest),
+        "others_cores": series.quietest[-1].disturbance.others,
         "measurements": len(series.measured),
     }
 
 
-def _load(requests: Requests, runs: Sequence[Run]) -> dict[str, Any]:
+def _load(requests: Requests, runs: Sequence[Run], of: int) -> dict[str, Any]:
     return {
         "requests": len(requests),
         "requests_per_second": rate(requests),
         "prompt_tokens": int(requests.prompt.sum()),
         "output_tokens": int(requests.output.sum()),
         **compared(runs),
+        "runs_made": of,
         "runs": [
             {
                 "errors": {figure: error(run, figure) for figure in FIGURES},
@@ -170,8 +166,8 @@ def _load(requests: Requests, runs: Sequence[Run]) -> dict[str, Any]:
                 "model_steps": run.steps[1],
                 "preemptions": run.preemptions,
                 "merged_tokens": run.merged,
-                "waited": run.disturbance.waited,
-                "others_cores": run.disturbance.strangers,
+                "others_cores": run.disturbance.others,
+                "worker_waited": run.disturbance.waited,
                 "load_average": run.load_average,
             }
             for run in runs

@@ -13,18 +13,18 @@ STEP = StepTime(a=0.002, p=120e-6, d=300e-6, kappa=90e-9)
 OUTSIDE = (0.003, 2e-6)
 
 
-def measured(control: Control, slower: float, waited: float) -> Measured:
+def measured(control: Control, slower: float, others: float) -> Measured:
     """What an engine that is just like the model would show, but for its slowness."""
     played = replay(ENGINE.model(STEP), control.requests)
     seconds = float(played.first[0] if control.output == 1 else played.gaps.mean())
     outside = OUTSIDE[0] + OUTSIDE[1] * control.prompt
-    return Measured(seconds * slower, outside * slower, played.steps, Disturbance(waited, 0.0))
+    return Measured(seconds * slower, outside * slower, played.steps, Disturbance(others, 0.0))
 
 
 def series(control: Control) -> Series:
     """As many good measurements as are wanted, and two that were disturbed."""
     shown = [(1.0, 0.01), (3.0, 0.7), (1.0, 0.02), (2.0, 0.5), (1.0, 0.03)]
-    return Series(control, [measured(control, slower, waited) for slower, waited in shown])
+    return Series(control, [measured(control, slower, others) for slower, others in shown])
 
 
 def test_the_loads_tell_all_coefficients_apart() -> None:

@@ -109,12 +109,16 @@ def rounded(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _row(found: Calibration) -> dict[str, Any]:
-    machine = f"one core of {processor()}"
+    settings = f"prefix caching off, max_num_seqs {MAX_NUM_SEQS}, max_num_batched_tokens {MAX_NUM_BATCHED_TOKENS}"
     return asdict(found.fitted.step) | {
-        "hardware": machine,
+        "hardware": f"one core of {processor()}",
         "model": MODEL,
-        "source": f"measured by bench.calibrate on {_today()} with vLLM {found.engine.version}, prefix caching off, "
-        f"max_num_seqs {MAX_NUM_SEQS}, max_num_batched_tokens {MAX_NUM_BATCHED_TOKENS}",
+        "accelerator": None,
+        "parameters": 362_368,
+        "kv_bytes_per_token": 512,
+        "kv_tokens": found.engine.num_blocks * found.engine.block_size,
+        "basis": "measured",
+        "source": f"measured by bench.calibrate on {_today()} with vLLM {found.engine.version}, {settings}",
     }
 
 

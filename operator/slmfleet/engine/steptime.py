@@ -4,7 +4,8 @@ seconds = a + p * prefill tokens + d * sequences + kappa * KV-cache tokens that 
 
 steptime.json beside this file has the coefficients that are known, each with its source; the row `cpu-tiny` is written
 by `python -m bench.calibrate --write`, the others by hand. Their `basis`: engine (fitted to runs of vLLM), kernels
-(fitted to measured kernels; the host's share is missing) or estimate. engine/roofline.py guesses what is not there.
+(fitted to measured kernels; the host's share is missing), estimate, or measured (by bench.calibrate, on a CPU).
+engine/roofline.py guesses what is not there.
 """
 
 import importlib.resources

@@ -67,9 +67,9 @@ class Without(Scaler):
 
     dropped: frozenset[str] = frozenset()
 
-    def considered(self, situation: Situation) -> tuple[Need, ...]:
+    def considered(self) -> tuple[Need, ...]:
         """All needs but those dropped."""
-        return tuple(need for need in super().considered(situation) if need.name not in self.dropped)
+        return tuple(need for need in super().considered() if need.name not in self.dropped)
 
 
 def _without(*names: str) -> Callable[[Settings], Scaler]:
@@ -124,7 +124,6 @@ def _with_itl(goal: float, known: Settings) -> Scaler:
 
 
 PARTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
-    "slmfleet-minus-surge": _without("surge"),
     "slmfleet-minus-backlog": _without("backlog"),
     "slmfleet-minus-kv": _without("kvCache"),
     "slmfleet-minus-learning": _no_learning,

@@ -16,7 +16,7 @@ def spend(minutes: int, late_in: dict[int, float], budget: Budget | None = None,
 
 
 @pytest.mark.parametrize(
-    ("lean", "insurance", "noise", "peak"),
+    ("lean", "hold", "noise", "peak"),
     [
         (0, 0, 0, 0),
         (0.175, 0.5, 0, 0),
@@ -27,9 +27,9 @@ def spend(minutes: int, late_in: dict[int, float], budget: Budget | None = None,
         (1, 1, 1, 1),
     ],
 )
-def test_margins_go_one_after_the_other(lean: float, insurance: float, noise: float, peak: float) -> None:
+def test_margins_go_one_after_the_other(lean: float, hold: float, noise: float, peak: float) -> None:
     dial = Dial(lean)
-    assert (dial.insurance, dial.noise, dial.peak) == pytest.approx((insurance, noise, peak))
+    assert (dial.hold, dial.noise, dial.peak) == pytest.approx((hold, noise, peak))
 
 
 def test_nothing_is_offered_before_anything_is_known() -> None:

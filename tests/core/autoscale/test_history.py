@@ -42,10 +42,3 @@ def test_a_quantile_is_that_of_the_last_seconds(added: list[int], seconds: int, 
         recent.add(value)
     window = sorted(added[-30:][-seconds:])
     assert recent.quantile(share, seconds) == window[int(share * len(window))]
-
-
-def test_a_value_of_some_seconds_ago() -> None:
-    recent = Recent(3)
-    for value in (1.0, 2.0, 3.0, 4.0):
-        recent.add(value)
-    assert [recent.ago(seconds) for seconds in range(4)] == [4.0, 3.0, 2.0, None]

@@ -5,7 +5,7 @@ import pytest
 
 from slmfleet.core.autoscale.budget import Dial
 from slmfleet.core.autoscale.load import Load
-from slmfleet.core.autoscale.needs import backlog, kv_cache, needs, queue, surge, work
+from slmfleet.core.autoscale.needs import backlog, kv_cache, needs, queue, work
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Gateway
 from tests.core.autoscale.make import SETTINGS, look
@@ -60,17 +60,6 @@ def test_what_a_replica_can_do_divides() -> None:
     assert work(load, LEAD).replicas == pytest.approx(2 * full)
 
 
-def test_no_insurance_without_surges_or_for_quick_starts() -> None:
-    load = seen()
-    assert surge(load, 180) is None
-    for at in range(2000):
-        load.surges.take(at, 12.0 if at in (500, 1000) else 2.0, 3.0, LEAD)
-    need = surge(load, 180)
-    assert need is not None
-    assert need.replicas == pytest.approx(0.9 * 12 + 0.3 * (0.9 * 12) ** 0.5)
-    assert surge(load, 29) is None
-
-
 @pytest.mark.parametrize(
     ("waiting", "replicas"),
     [
@@ -107,7 +96,8 @@ def test_a_queue_above_its_target(depth: float | None, waiting: float, replicas:
         ({"kv_tokens": 57_000.0, "waiting": 57.0}, 0.95, 4.0),
         ({"kv_tokens": 28_500.0, "kv_capacity": 60_000.0, "reporting": 2}, 0.95, 2.0),
         (
-            {"kv_tokens": 28_500.0, "gateway": Gateway(9, 28_500, 1.0, 4, 4000)},
+            # a gateway's queue takes nobody's cache
+            {"kv_tokens": 57_000.0, "gateway": Gateway(9, 28_500, 1.0, 4, 4000)},
             0.95,
             2.0,
         ),
@@ -126,5 +116,5 @@ def test_nothing_is_said_of_a_cache_that_nobody_has_seen() -> None:
 
 
 def test_every_need_has_its_own_name() -> None:
-    names = [need.name for need in needs(seen(last={"waiting": 100.0}), LEAD, 180)]
+    names = [need.name for need in needs(seen(last={"waiting": 100.0}), LEAD)]
     assert names == ["work", "backlog", "kvCache"]

@@ -80,7 +80,7 @@ def test_down_by_several_once_the_peak_is_forgotten() -> None:
     fleet.run(300 + 25, **QUIET)
     assert fleet.current == 12
     fleet.run(round(HOLD) + 10, **QUIET)
-    assert fleet.current == 2
+    assert fleet.current == 1
 
 
 def test_nothing_goes_after_a_start() -> None:
@@ -137,7 +137,9 @@ def test_half_of_the_pods_stand_for_all_but_nothing_goes() -> None:
     for _ in range(30):
         fleet.at += 1
         fleet.scaler.look(look(fleet.at, ready=12, reporting=6, kv_capacity=180_000.0, **BUSY))
-    assert fleet.decide().desired == 23  # 24 x 0.881 s of work
+    assert (
+        fleet.decide().desired == 22
+    )  # 24 x 0.881 s of work each second, + 0.3 x sqrt of it; a quarter of a replica may be missing
 
 
 def test_old_looks_say_nothing() -> None:

@@ -65,10 +65,6 @@ class Recent:
         """Append a second's value."""
         self._values.append(value)
 
-    def ago(self, seconds: int) -> float | None:
-        """The value of that many seconds ago (0: the last one); None where it is not known."""
-        return self._values[-1 - seconds] if seconds < len(self._values) else None
-
     def quantile(self, share: float, seconds: int) -> float:
         """The value that `share` of the last seconds do not exceed; 0 without any."""
         values = self._values

@@ -9,7 +9,6 @@ from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.history import Highest, Recent, Totals
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
-from slmfleet.core.autoscale.surge import Surges
 from slmfleet.core.autoscale.work import Field, WorkModel, coverage
 
 MEAN = 30
@@ -30,7 +29,6 @@ class Load:
         self.model = WorkModel(settings, learned)
         self.capacity = Capacity(settings, learned.capacity)
         self.budget = Budget(settings, learned)
-        self.surges = Surges()
         self.totals = Totals(len(Field), BINS)
         self.last: Signals | None = None
         self.started: float | None = None
@@ -43,7 +41,6 @@ class Load:
         """Work that comes in a second, over the last MEAN seconds: replicas, if each does what the model says."""
         self.means = Recent(PEAK)
         self.peaks = Highest(PEAK)
-        self._past_peaks = Recent(BINS)
         self._binned = 0.0
         self._carried = [0.0] * len(Field)
 
@@ -86,7 +83,7 @@ class Load:
             self.model.work(arrivals),
             self.model.served(signals) * scale,
         )
-        self._bin(signals.at, amounts, lead)
+        self._bin(signals.at, amounts)
         self.model.take(signals, self.totals)
         self.capacity.take(signals, self.totals)
         if self.settings.holds_back:
@@ -99,7 +96,7 @@ class Load:
         known = min(seconds, self.seconds)
         return max(0.0, self.totals.over(Field.WORK, known)) / known if known else 0.0
 
-    def _bin(self, at: float, amounts: tuple[float, ...], lead: float) -> None:
+    def _bin(self, at: float, amounts: tuple[float, ...]) -> None:
         """Spread a look's amounts over the whole seconds since the last bin; parts of a second wait for the next."""
         carried = [carry + amount for carry, amount in zip(self._carried, amounts, strict=True)]
         seconds = int(at - self._binned + 0.01)
@@ -112,20 +109,15 @@ class Load:
         seconds = min(seconds, BINS)
         each = tuple(amount / seconds for amount in carried)
         for _ in range(seconds):
-            self._second(each, lead)
+            self._second(each)
 
-    def _second(self, amounts: tuple[float, ...], lead: float) -> None:
+    def _second(self, amounts: tuple[float, ...]) -> None:
         self.totals.add(amounts)
         if self.seconds < SHORTEST:
             return
         self.mean = self.recent(MEAN)
         self.means.add(self.mean)
         self.peaks.add(self.seconds, self.mean)
-        peak = self.peak
-        self._past_peaks.add(peak)
-        expected = self._past_peaks.ago(round(lead))
-        if expected is not None:
-            self.surges.take(self.seconds, self.mean, expected, lead)
 
     def _overdue(self) -> float:
         """Requests that wait and are late already: all but those that came within the objective."""

@@ -8,10 +8,6 @@ from slmfleet.core.autoscale.work import coverage
 
 CHANCE = 0.3
 """Margin for chance, in square roots of the load: arrivals scatter that way."""
-INSURED = 0.9
-"""Share of a surge's peak that is kept ready."""
-QUICK_START = 30.0
-"""Seconds: replicas that start faster come in time without insurance."""
 LEAN_QUANTILE = 0.7
 """Of the load, where the error budget allows to size for less than its peak."""
 DRAIN_SHARE = 0.5
@@ -22,9 +18,9 @@ DRAIN_LOAD = 0.95
 """Share of a replica's capacity that is planned with while a queue is worked off."""
 
 
-def needs(load: Load, lead: float, slowest: float) -> tuple[Need, ...]:
-    """What each consideration asks for; `lead` is how long a replica takes to start, `slowest` its p90, in seconds."""
-    found = (work(load, lead), surge(load, slowest), backlog(load), queue(load), kv_cache(load))
+def needs(load: Load, lead: float) -> tuple[Need, ...]:
+    """What each consideration asks for; `lead` is how many seconds a replica takes to start."""
+    found = (work(load, lead), backlog(load), queue(load), kv_cache(load))
     return tuple(need for need in found if need is not None)
 
 
@@ -45,24 +41,6 @@ def work(load: Load, lead: float) -> Need:
         "work",
         (base + margin) / capacity,
         f"(work of {base:.1f} replicas at the peak of the last minutes + {margin:.1f} for chance)"
-        f" / capacity {capacity:.2f}",
-    )
-
-
-def surge(load: Load, slowest: float) -> Need | None:
-    """Replicas that stand ready because sudden rises came more than once in the last hour."""
-    keep = INSURED * (1 - load.budget.dial.insurance)
-    if slowest < QUICK_START or keep <= 0:
-        return None
-    peak = load.surges.worth()
-    if peak <= 0:
-        return None
-    base, capacity = keep * peak, load.capacity.value
-    margin = chance(load, base)
-    return Need(
-        "surge",
-        (base + margin) / capacity,
-        f"({keep:.2f} x {peak:.1f} replicas of work in the last hour's rises + {margin:.1f} for chance)"
         f" / capacity {capacity:.2f}",
     )
 
@@ -103,13 +81,13 @@ def _drained(name: str, load: Load, seconds: float, why: str) -> Need:
 
 
 def kv_cache(load: Load) -> Need | None:
-    """Replicas whose KV cache holds what runs and what waits."""
+    """Replicas whose KV cache holds what runs and what waits in engines; a gateway's queue goes where there is room."""
     signals, model = load.last, load.model
     assert signals is not None
     if model.kv_capacity <= 0:
         return None
     target = min(1.0, load.settings.kv_target + 0.05 * load.budget.dial.noise)
-    tokens = signals.kv_tokens * coverage(signals) + model.queued_tokens(signals)
+    tokens = (signals.kv_tokens + signals.waiting * model.prompt) * coverage(signals)
     return Need(
         "kvCache",
         tokens / (target * model.kv_capacity),

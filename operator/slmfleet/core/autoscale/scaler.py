@@ -12,7 +12,7 @@ from slmfleet.core.autoscale.needs import needs
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
 
-TOLERATED = 0.1
+TOLERATED = 0.25
 """Of a replica, that may be missing."""
 HOLD = 60.0
 """Seconds that the load must have been lower before replicas go."""
@@ -76,19 +76,19 @@ class Scaler:
             return bounded(situation, situation.current, "noData", why, ())
         return self._by_load(situation, signals)
 
-    def considered(self, situation: Situation) -> tuple[Need, ...]:
+    def considered(self) -> tuple[Need, ...]:
         """What each consideration asks for at present."""
-        return needs(self.load, self._lead, situation.lead_p90)
+        return needs(self.load, self._lead)
 
     def _by_load(self, situation: Situation, signals: Signals) -> Decision:
-        found = self.considered(situation)
+        found = self.considered()
         top = max(found, key=lambda need: need.replicas)
         now, current = situation.now, situation.current
         self.needed.add(now, top.replicas)
         lost = self._lost(situation, signals)
         have = current - lost
         up = math.ceil(top.replicas - TOLERATED)
-        lean = self.load.budget.dial.insurance
+        lean = self.load.budget.dial.hold
         low, high = DEAD_BAND
         band = have * lean * min(high, max(low, 0.15 * self._lead / 60))
         if up > have and top.replicas > have + band:

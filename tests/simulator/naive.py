@@ -15,14 +15,12 @@ class Sequence:
     generated: int = 0
     blocks: int = 0
     work: int = 0
+    prefilling: bool = True
+    """Until it gets a token, again after a preemption: the rest may then be a single token."""
 
     @property
     def to_compute(self) -> int:
         return self.prompt + self.generated - self.computed
-
-    @property
-    def prefilling(self) -> bool:
-        return self.generated == 0 or self.to_compute > 1
 
 
 @dataclass
@@ -53,6 +51,7 @@ class Naive:
             sequence.work = 0
             if sequence.to_compute == 0:
                 sequence.generated += 1
+                sequence.prefilling = False
                 emitted.append(sequence.key)
             if sequence.generated == sequence.output:
                 done.append(sequence.key)
@@ -71,6 +70,7 @@ class Naive:
                 victim = self.running.pop()
                 self.free += victim.blocks
                 victim.blocks = victim.computed = victim.work = 0
+                victim.prefilling = True
                 self.waiting.appendleft(victim)
                 if victim is sequence:
                     return True

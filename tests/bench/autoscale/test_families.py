@@ -38,10 +38,10 @@ def test_ours_decides_with_and_without_its_parts(name: str) -> None:
 
 
 def test_a_dropped_consideration_does_not_count() -> None:
-    full = [look(now, kv=[1.0] * 4, waiting=[0] * 4, lengths=(10, 10)) for now in range(60)]
+    full = [look(now, kv=[1.0] * 8, waiting=[0] * 8, lengths=(10, 10)) for now in range(60)]
     with_kv, without = ours.maker("slmfleet")(SETTING), ours.maker("slmfleet-minus-kv")(SETTING)
     for seen in full:
         with_kv.look(seen)
         without.look(seen)
-    assert with_kv.desired(60, 4, 4) == 5
-    assert without.desired(60, 4, 4) == 4
+    assert with_kv.desired(60, 8, 8) == 9
+    assert without.desired(60, 8, 8) == 8

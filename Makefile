@@ -85,9 +85,9 @@ test-long: venv ## Soak tests: minutes of random changes and faults, then everyt
 
 .PHONY: bench-autoscale bench-autoscale-smoke
 bench-autoscale: venv ## Every autoscaler on every workload: bench/results/autoscale.md; an hour, goes on where it was cut
-	PYTHONPATH=operator $(BIN)/python -m bench.autoscale.matrix
+	$(BIN)/python -m bench.autoscale.matrix
 bench-autoscale-smoke: venv ## A minute's worth of it, into build/autoscale
-	PYTHONPATH=operator $(BIN)/python -m bench.autoscale.matrix --smoke
+	$(BIN)/python -m bench.autoscale.matrix --smoke
 
 .PHONY: bench-autoscale-live
 bench-autoscale-live: venv ## How soon replicas follow a step of load on a real cluster, and whether a request is lost

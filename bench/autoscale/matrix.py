@@ -71,9 +71,8 @@ def jobs(case: Case, tuned: dict[str, Params]) -> Iterator[Job]:
     for family in BASELINES.values():
         points = family.grid if case.group in ("train", "grid") else ()
         yield Job(case, family.name, _frozen(family.defaults), abort=case.group == "train")
-        for point in points:
-            yield Job(case, family.name, _frozen(point), tuned=tuned.get(family.name) == point, abort=True)
-        if family.name in tuned and tuned[family.name] not in points and case.group != "train":
+        yield from (Job(case, family.name, _frozen(p), abort=True) for p in points if p != tuned.get(family.name))
+        if family.name in tuned:
             yield Job(case, family.name, _frozen(tuned[family.name]), tuned=True)
 
 
@@ -205,7 +204,7 @@ def main() -> int:
     rows = finished(wanted, store, args.work, args.processes)
     partial = args.smoke or args.ours or args.only or args.group
     out = args.out or (args.work if partial else ROOT / "bench" / "results")
-    write(rows, out)
+    write(rows, out, missing=sum(job.key() not in store.rows for job in wanted))
     say(f"results in {out}")
     return 0
 

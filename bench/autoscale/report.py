@@ -17,15 +17,16 @@ DROPPED: Final = ("series", "semi_synthetic", "aborted", "ttft_objective_s", "it
 COMMAND: Final = "make bench-autoscale"
 
 
-def write(rows: Sequence[Row], folder: Path) -> None:
-    """autoscale.json, autoscale.md and the plots."""
+def write(rows: Sequence[Row], folder: Path, missing: int = 0) -> None:
+    """autoscale.json, autoscale.md and the plots; `missing` runs have not been made yet."""
     folder.mkdir(parents=True, exist_ok=True)
     found = computed(rows)
-    head = {"command": COMMAND, "date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": machine(), "targets": found}
+    date = datetime.now(UTC).strftime("%Y-%m-%d")
+    head = {"command": COMMAND, "date": date, "machine": machine(), "missing_runs": missing, "targets": found}
     lines = ",\n".join(json.dumps(_slim(row)) for row in kept(rows))
     text = json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n' + lines + "\n]\n}\n"
     (folder / "autoscale.json").write_text(text, encoding="utf-8")
-    (folder / "autoscale.md").write_text(page(rows, found), encoding="utf-8")
+    (folder / "autoscale.md").write_text(page(rows, found, missing), encoding="utf-8")
     plots.draw(rows, folder)
 
 
@@ -90,7 +91,7 @@ def run_text(row: Row | None) -> str:
     return "-" if row is None else f"{row['gpu_hours']:.1f} / {100 * float(row['ttft_attainment'] or 0):.1f}"
 
 
-def page(rows: Sequence[Row], found: Mapping[str, Any]) -> str:
+def page(rows: Sequence[Row], found: Mapping[str, Any], missing: int) -> str:
     """The page for people."""
     parts = [
         "# Autoscaling: results\n",
@@ -98,6 +99,8 @@ def page(rows: Sequence[Row], found: Mapping[str, Any]) -> str:
         " all runs with the same requests, start times and first replicas. GPU-h / share of requests whose first token"
         " came in time, in %. Differences below 2 % or 0.1 points are noise.\n",
     ]
+    if missing:
+        parts.append(f"**{missing} runs are missing: what is compared is what there is.**\n")
     parts += _targets(found)
     for router in ("early", "late"):
         for start in ("slow", "mid", "fast"):

@@ -1,6 +1,9 @@
 """The command line, end to end on small traces."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -73,3 +76,11 @@ def test_what_cannot_be_read_is_said_in_a_line(
     (tmp_path / "bad.csv").write_text("x\n")
     assert run(monkeypatch, "--trace", tmp_path / "bad.csv", "--format", "azure") == 2
     assert "is it an Azure trace" in capsys.readouterr().err
+
+
+def test_it_runs_from_a_checkout_as_it_is() -> None:
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "bench.autoscale", "--help"]
+    root = Path(cli.__file__).parents[2]
+    shown = subprocess.run(command, env=bare, cwd=root, capture_output=True, text=True, check=True)
+    assert all(option in shown.stdout for option in ("--trace", "--start-hour", "--router", "--policy", "--json"))

@@ -50,7 +50,7 @@ def test_a_queue_in_the_real_vllm_brings_a_second_one_which_goes_again(
             chat.service(NAME) as service,
             clients(service, NAME, streaming=3, busy=0, idle=0, pause=0.5) as tally,
         ):
-            reaches(chat, 2, within=60)
+            reaches(chat, 2, within=150)
             assert scaling(chat)["learned"]["kvCapacity"] > 0, told(chat)
         chat.eventually(lambda: chat.get("slm", NAME)["status"]["ready"] == "2/2", "both answer", within=240)
         # By itself it would go when the peak is five minutes ago.

@@ -106,3 +106,7 @@ def test_the_reference_has_a_row_for_every_field(written: Path) -> None:
     page = (written / "docs/reference/api.md").read_text(encoding="utf-8")
     for path in ("spec.model.uri", "spec.pod.volumes[].mountPath", "status.conditions[].reason", "spec.memory"):
         assert f"| `{path}` |" in page
+
+
+def test_a_crd_is_less_than_100_kib() -> None:
+    assert all(file.stat().st_size < 100 * 1024 for file in (REPOSITORY / "crds").glob("*.yaml"))

@@ -15,7 +15,6 @@ WINDOW = 360
 """Minutes that the account covers."""
 ENOUGH = 200
 """First tokens before anything is offered."""
-MOST = 1.0
 SLOWEST = 0.005
 """What the dial gains in a second at most: 200 s from one end to the other."""
 
@@ -65,7 +64,7 @@ class Budget:
         if self._seconds >= MINUTE:
             self._minutes.add((self._answered, self._late))
             self._answered = self._late = self._seconds = 0.0
-        offer = min(MOST, self._offer(waiting_late, lead))
+        offer = self._offer(waiting_late, lead)
         lean = self.dial.lean
         self.dial = Dial(offer if offer < lean else min(offer, lean + SLOWEST * seconds))
 

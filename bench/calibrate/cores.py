@@ -15,7 +15,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _WORKER: Final = "VLLM::Worker"
 _LOOK: Final = 0.3
 """Seconds."""
-QUIET: Final = 0.25
+QUIET: Final = 0.3
 """Cores that others may have while the machine counts as quiet: an idle node of Kubernetes takes half of that."""
 
 

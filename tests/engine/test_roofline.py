@@ -44,7 +44,7 @@ def test_the_guess_is_near_what_was_fitted(name: str) -> None:
 def test_every_row_says_where_it_is_from() -> None:
     for row in ROWS.values():
         assert {"hardware", "model", "source"} <= row.keys()
-        assert row.get("basis", "engine") in ("engine", "kernels", "estimate")
+        assert row.get("basis", "engine") in ("engine", "kernels", "estimate", "measured")
 
 
 def test_two_gpus_halve_all_but_the_hosts_share() -> None:

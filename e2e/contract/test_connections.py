@@ -46,7 +46,8 @@ def test_a_connection_serves_many_requests(connection: http.client.HTTPConnectio
 
 def test_an_idle_connection_is_closed_after_five_seconds(connection: http.client.HTTPConnection) -> None:
     assert answered(connection).headers["Connection"] is None
-    assert closed_after(connection) == pytest.approx(KEEP_ALIVE_SECONDS, abs=1.0)
+    # A busy machine closes late, never early.
+    assert KEEP_ALIVE_SECONDS - 0.5 < closed_after(connection) < 2 * KEEP_ALIVE_SECONDS
 
 
 def test_a_client_that_asks_for_it_gets_its_connection_closed(connection: http.client.HTTPConnection) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bench.autoscale.cases import SPIKY
 from bench.autoscale.families import BASELINES
-from bench.autoscale.tuning import best_single, relative, shortfall
+from bench.autoscale.tuning import best_single, by_point, relative, shortfall
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str, str, int, str]
@@ -70,6 +70,7 @@ def against_best_single(rows: Sequence[Row]) -> list[dict[str, Any]]:
             {
                 "family": family,
                 "params": params,
+                "points_tried": len(by_point(rows, family)),
                 **other,
                 "ours_by_theirs": round(ratio, 4),
                 "holds": ratio < 1 and as_good,

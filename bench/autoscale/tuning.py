@@ -33,12 +33,13 @@ def shortfall(row: Row) -> float:
 
 
 def by_point(rows: Iterable[Row], family: str) -> dict[str, list[Row]]:
-    """A family's rows by their parameters (JSON)."""
-    found: dict[str, list[Row]] = defaultdict(list)
+    """A family's rows by their parameters (JSON); a tuned point that is the default as well counts once."""
+    found: dict[str, dict[tuple[str, ...], Row]] = defaultdict(dict)
     for row in rows:
         if row["policy"] == family:
-            found[json.dumps(row["params"], sort_keys=True)].append(row)
-    return found
+            cell = tuple(str(row[key]) for key in ("workload", "start", "router", "seed", "fault"))
+            found[json.dumps(row["params"], sort_keys=True)][cell] = row
+    return {params: list(cells.values()) for params, cells in found.items()}
 
 
 def best_single(rows: Iterable[Row], family: str) -> tuple[Params, list[Row]]:

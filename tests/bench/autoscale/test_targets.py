@@ -115,3 +115,8 @@ def test_a_faults_loss_is_against_the_same_run_without_it() -> None:
     rows = [row("slmfleet", 8.0), row("slmfleet", 8.0, 0.02, fault="quota"), row("oracle-ub", 7.0, 0.0, fault="quota")]
     lost = {entry["policy"]: entry["lost_points"] for entry in targets.under_faults(rows)}
     assert lost == {"slmfleet": 2.0, "oracle-ub": None}
+
+
+def test_a_tuned_point_that_is_the_default_counts_once() -> None:
+    rows = [row("kpa", 9.0), row("kpa", 9.0, tuned=True), row("kpa", 9.0, workload="code")]
+    assert len(tuning.best_single(rows, "kpa")[1]) == 2

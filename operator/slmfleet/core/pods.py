@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from .names import ENGINE_CONTAINER
+from .pod_status import condition, engine_status, is_ending, is_finished, is_ready
 from .types import Inquiry, LogRequest, Manifest, PodEventsRequest
 
 SETUP_PODS: Final = 3
@@ -70,27 +71,23 @@ def inquiries(pods: Iterable[PodFacts], answers: Mapping[str, str]) -> tuple[Inq
 
 def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
     """Read a pod; anything that is absent counts as not yet known."""
-    status = pod.get("status", {})
-    conditions = {c["type"]: c for c in status.get("conditions", [])}
-    scheduled = conditions.get("PodScheduled", {})
-    container = _engine_status(status)
+    metadata, status = pod["metadata"], pod.get("status", {})
+    scheduled, container = condition(pod, "PodScheduled"), engine_status(pod)
     waiting = container.get("state", {}).get("waiting", {})
-    metadata = pod["metadata"]
-    ready = conditions.get("Ready", {}).get("status") == "True"
+    ready, ending, finished = is_ready(pod), is_ending(pod), is_finished(pod)
     ended = _exit(container)
-    finished = status.get("phase") in {"Failed", "Succeeded"}
     if finished or (ended is not None and ended.previous and container.get("started")):
         ended = None  # the pod's own end says more; a successor that came up is past that death
-    setting_up = waiting.get("reason") == "ContainerCreating" and "deletionTimestamp" not in metadata
+    setting_up = waiting.get("reason") == "ContainerCreating" and not ending
     inquiry: Inquiry | None = None
     if setting_up:
         inquiry = _why_not_set_up(metadata["uid"], scheduled.get("lastTransitionTime"), now)
-    elif ended is not None and not ready and "deletionTimestamp" not in metadata:
+    elif ended is not None and not ready and not ending:
         inquiry = LogRequest(metadata["name"], ENGINE_CONTAINER, ended.previous, ended.key)
     return PodFacts(
         name=metadata["name"],
         ready=ready,
-        deleting="deletionTimestamp" in metadata,
+        deleting=ending,
         finished=finished,
         verdict=": ".join(part for part in (status.get("reason", ""), status.get("message", "")) if part),
         uid=metadata.get("uid", ""),
@@ -98,19 +95,19 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
         unschedulable_seconds=_age(scheduled.get("lastTransitionTime"), now),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
-        fell_silent=bool(container.get("started")) and not ready and _was_ready(conditions.get("Ready", {}), container),
+        fell_silent=bool(container.get("started")) and not ready and _was_ready(condition(pod, "Ready"), container),
         being_set_up=setting_up,
         exit=ended,
         inquiry=inquiry,
     )
 
 
-def _was_ready(condition: Manifest, container: Manifest) -> bool:
+def _was_ready(ready: Manifest, container: Manifest) -> bool:
     """Whether the pod turned unready after its engine was started; before, it was never ready with it.
 
     RFC 3339 in UTC compares as text.
     """
-    since: str = condition.get("lastTransitionTime") or ""
+    since: str = ready.get("lastTransitionTime") or ""
     began: str = container.get("state", {}).get("running", {}).get("startedAt") or ""
     return bool(began) and since > began
 
@@ -126,14 +123,7 @@ def _age(since: str | None, now: datetime) -> float:
     return (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0
 
 
-def _engine_status(status: Manifest) -> dict[str, Any]:
-    for container in status.get("containerStatuses", []):
-        if container["name"] == ENGINE_CONTAINER:
-            return dict(container)
-    return {}
-
-
-def _exit(container: dict[str, Any]) -> Exit | None:
+def _exit(container: Manifest) -> Exit | None:
     for state, previous in ((container.get("state", {}), False), (container.get("lastState", {}), True)):
         if (ended := state.get("terminated")) is not None:
             key = ended.get("containerID") or f"{container['name']}/{container.get('restartCount', 0)}"

@@ -11,6 +11,7 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from .autoscale.bounds import first_replicas, floor
 from .autoscale.drain import Standing, put_back, shrink, standing
 from .names import REVISION
+from .pod_status import is_ending
 from .types import Event, GuardOrder, Manifest, Observed, PodPatch, Ref
 
 DRAIN_LOOK_SECONDS: Final = 2.0
@@ -77,7 +78,7 @@ def rolling_out(deployment: Manifest | None, revision: str) -> bool:
 
 def _hung(fleet: list[Standing], pods: Iterable[Manifest], hung: frozenset[str]) -> list[Standing]:
     """The one that is replaced: none while another pod ends or starts, so that a fault of all never ends all."""
-    if any("deletionTimestamp" in pod["metadata"] for pod in pods) or not all(pod.ready for pod in fleet):
+    if any(is_ending(pod) for pod in pods) or not all(pod.ready for pod in fleet):
         return []
     return [pod for pod in fleet if pod.ref.uid in hung and pod.traffic][:1]
 

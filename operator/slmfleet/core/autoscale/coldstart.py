@@ -13,12 +13,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from itertools import pairwise
 from math import ceil
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from slmfleet.api.cold_start import ColdStartStatus, PhaseSeconds
+from slmfleet.core.pod_status import condition, engine_status, is_ready
 from slmfleet.core.types import Manifest
-
-from .members import engine_status, is_ready
 
 PRIOR_P50: Final = 110.0
 PRIOR_P90: Final = 180.0
@@ -161,8 +160,8 @@ def _ready_since(pod: Manifest) -> str:
 
 def _since(pod: Manifest, kind: str) -> str | None:
     """When a condition that is True became so."""
-    conditions: list[dict[str, Any]] = pod.get("status", {}).get("conditions") or []
-    return next((c.get("lastTransitionTime") for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+    found = condition(pod, kind)
+    return found.get("lastTransitionTime") if found.get("status") == "True" else None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from slmfleet.core.build.guard import config_map_of
 from slmfleet.core.names import DRAINING_SINCE, TRAFFIC
+from slmfleet.core.pod_status import is_ending, is_finished, is_ready
 from slmfleet.core.types import GuardOrder, Manifest, PodPatch, Ref
 
 from .advice import PodLoad
@@ -61,7 +62,7 @@ class Standing:
         return cls(
             ref=Ref("v1", "Pod", metadata["name"], metadata.get("uid", "")),
             address=status.get("podIP", ""),
-            ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])),
+            ready=is_ready(pod),
             guarded=config_map_of(pod) is not None,
             traffic=labels.get(TRAFFIC) != "false",
             since=float(since) if since.isdecimal() else None,
@@ -71,12 +72,7 @@ class Standing:
 
 def standing(pods: Iterable[Manifest]) -> list[Standing]:
     """The pods that count: none that ends or has ended."""
-    return [
-        Standing.of(pod)
-        for pod in pods
-        if "deletionTimestamp" not in pod["metadata"]
-        and pod.get("status", {}).get("phase") not in {"Failed", "Succeeded"}
-    ]
+    return [Standing.of(pod) for pod in pods if not is_ending(pod) and not is_finished(pod)]
 
 
 def shrink(

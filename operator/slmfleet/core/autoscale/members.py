@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from slmfleet.core.names import ENGINE_CONTAINER, TRAFFIC
+from slmfleet.core.names import TRAFFIC
+from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
 from slmfleet.core.types import Manifest
 
 BROKEN: Final = frozenset(
@@ -37,7 +38,7 @@ def serving(pods: Iterable[Manifest]) -> list[Member]:
     return [
         Member(pod["metadata"]["uid"], pod["metadata"]["name"], pod.get("status", {}).get("podIP", ""))
         for pod in pods
-        if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        if is_ready(pod) and not is_ending(pod)
     ]
 
 
@@ -52,17 +53,11 @@ def pending(pods: Iterable[Manifest], now: datetime, expiry: float) -> list[Mani
         pod
         for pod in pods
         if not is_ready(pod)
-        and "deletionTimestamp" not in pod["metadata"]
+        and not is_ending(pod)
         and carries_traffic(pod)
         and not _broken(pod)
         and _age(pod, now) <= expiry
     ]
-
-
-def is_ready(pod: Manifest) -> bool:
-    """Whether its condition Ready is True."""
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def carries_traffic(pod: Manifest) -> bool:
@@ -70,17 +65,10 @@ def carries_traffic(pod: Manifest) -> bool:
     return (pod["metadata"].get("labels") or {}).get(TRAFFIC) == "true"
 
 
-def engine_status(pod: Manifest) -> Manifest:
-    """The status of its engine container; empty where there is none yet."""
-    statuses = pod.get("status", {}).get("containerStatuses") or ()
-    return next((dict(status) for status in statuses if status["name"] == ENGINE_CONTAINER), {})
-
-
 def _broken(pod: Manifest) -> bool:
     engine = engine_status(pod)
     waiting = engine.get("state", {}).get("waiting", {}).get("reason", "")
-    ended = pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
-    return ended or waiting in BROKEN or engine.get("restartCount", 0) > 0
+    return is_finished(pod) or waiting in BROKEN or engine.get("restartCount", 0) > 0
 
 
 def _age(pod: Manifest, now: datetime) -> float:

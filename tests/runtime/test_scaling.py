@@ -13,6 +13,7 @@ import pytest
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.autoscale.advice import PodLoad
 from slmfleet.core.autoscale.decision import Bound, Decision, Situation
+from slmfleet.core.autoscale.report import REFRESH_SECONDS
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
 from slmfleet.core.autoscale.spec import learned_of, settings_of
@@ -21,7 +22,7 @@ from slmfleet.kube.cache import Cache, Selection
 from slmfleet.kube.resources import CHILDREN, Key
 from slmfleet.runtime.cold_starts import ColdStarts
 from slmfleet.runtime.objects import Objects
-from slmfleet.runtime.scaling import NO_GAP, REFRESH_SECONDS, WAKE_SECONDS, Scaling
+from slmfleet.runtime.scaling import NO_GAP, WAKE_SECONDS, Scaling
 from slmfleet.runtime.scaling import World as Cluster
 from slmfleet.runtime.scraping import FAST_SECONDS, NORMAL_SECONDS, FleetLook
 from tests.core import make

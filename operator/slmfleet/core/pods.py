@@ -7,6 +7,7 @@ from typing import Final
 
 from .names import ENGINE_CONTAINER
 from .pod_status import condition, engine_status, is_ending, is_finished, is_ready
+from .times import seconds_since
 from .types import Inquiry, LogRequest, Manifest, PodEventsRequest
 
 SETUP_PODS: Final = 3
@@ -92,7 +93,7 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
         verdict=": ".join(part for part in (status.get("reason", ""), status.get("message", "")) if part),
         uid=metadata.get("uid", ""),
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
-        unschedulable_seconds=_age(scheduled.get("lastTransitionTime"), now),
+        unschedulable_seconds=seconds_since(scheduled.get("lastTransitionTime"), now),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         fell_silent=bool(container.get("started")) and not ready and _was_ready(condition(pod, "Ready"), container),
@@ -114,13 +115,8 @@ def _was_ready(ready: Manifest, container: Manifest) -> bool:
 
 def _why_not_set_up(uid: str, since: str | None, now: datetime) -> PodEventsRequest | None:
     """Asked again every SETUP_SECONDS, but not while it is as quick as it should be."""
-    age = int(_age(since, now)) // SETUP_SECONDS
+    age = int(seconds_since(since, now)) // SETUP_SECONDS
     return PodEventsRequest(uid, f"{uid}/events/{age}") if age > 0 else None
-
-
-def _age(since: str | None, now: datetime) -> float:
-    """Seconds since a time of Kubernetes'; 0 for none."""
-    return (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0
 
 
 def _exit(container: Manifest) -> Exit | None:

@@ -1,7 +1,7 @@
 """The whole status of an SLMDeployment, and the events that its changes are worth."""
 
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
@@ -21,6 +21,7 @@ from .conditions import Fleet, Statement, Statements, accepted_, available, flee
 from .names import ENGINE_CONTAINER, Names
 from .problems import Verdict
 from .revisions import Revision
+from .times import stamp
 from .types import Event, Manifest
 
 Part = TypeVar("Part", EngineStatus, RevisionStatus, ScalingStatus, Condition)
@@ -214,7 +215,7 @@ def _known(model: type[BaseModel], value: Manifest) -> Manifest:
 def _conditions(slm: Manifest, statements: Statements, now: datetime) -> list[Condition]:
     """The statements with their times: a condition keeps its time while its status stays."""
     before = {c["type"]: c for c in slm.get("status", {}).get("conditions", [])}
-    stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    changed = stamp(now)
     generation = slm["metadata"].get("generation", 0)
     return [
         Condition(
@@ -222,7 +223,7 @@ def _conditions(slm: Manifest, statements: Statements, now: datetime) -> list[Co
             status=said.status,
             reason=said.reason,
             message=said.message,
-            last_transition_time=old["lastTransitionTime"] if old.get("status") == said.status else stamp,
+            last_transition_time=old["lastTransitionTime"] if old.get("status") == said.status else changed,
             observed_generation=generation,
         )
         for kind, said in statements.items()

@@ -16,6 +16,7 @@ from slmfleet.core.autoscale.bounds import ceiling, floor
 from slmfleet.core.autoscale.decision import Decision, Situation
 from slmfleet.core.autoscale.drain import standing
 from slmfleet.core.autoscale.fleet import Objectives
+from slmfleet.core.autoscale.report import REFRESH_SECONDS
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
 from slmfleet.core.autoscale.spec import learned_of, scaling_spec, settings_of, told
@@ -34,8 +35,6 @@ from .scraping import FAST_SECONDS, NORMAL_SECONDS, FleetLook, Watched
 
 FIND_SECONDS: Final = 1.0
 """Between two searches for fleets that scale."""
-REFRESH_SECONDS: Final = 60.0
-"""After so long without news a fleet is enqueued anyway: its numbers in status may be renewed."""
 WAKE_SECONDS: Final = 60.0
 """How long a wake-up call counts, should the fleet not have been started by then."""
 NO_GAP: Final = 1e9
@@ -174,6 +173,7 @@ class Scaling:
         if situation is None:
             return
         before, fleet.advice = fleet.advice, _advice(fleet.scaler, situation, look)
+        # Without news the fleet is enqueued all the same once its numbers in status may be renewed.
         if now >= fleet.told + REFRESH_SECONDS or _news(before, fleet.advice):
             fleet.told = now
             self._enqueue(key)

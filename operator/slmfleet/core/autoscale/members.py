@@ -7,6 +7,7 @@ from typing import Final
 
 from slmfleet.core.names import TRAFFIC
 from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
+from slmfleet.core.times import seconds_since
 from slmfleet.core.types import Manifest
 
 BROKEN: Final = frozenset(
@@ -56,7 +57,7 @@ def pending(pods: Iterable[Manifest], now: datetime, expiry: float) -> list[Mani
         and not is_ending(pod)
         and carries_traffic(pod)
         and not _broken(pod)
-        and _age(pod, now) <= expiry
+        and seconds_since(pod["metadata"].get("creationTimestamp"), now) <= expiry
     ]
 
 
@@ -69,8 +70,3 @@ def _broken(pod: Manifest) -> bool:
     engine = engine_status(pod)
     waiting = engine.get("state", {}).get("waiting", {}).get("reason", "")
     return is_finished(pod) or waiting in BROKEN or engine.get("restartCount", 0) > 0
-
-
-def _age(pod: Manifest, now: datetime) -> float:
-    created = pod["metadata"].get("creationTimestamp")
-    return (now - datetime.fromisoformat(created)).total_seconds() if created else 0.0

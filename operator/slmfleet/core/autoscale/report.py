@@ -3,19 +3,21 @@
 Numbers of the load change with every look; what is written changes with a decision, or once a minute.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from slmfleet.api.conditions import Condition, ConditionType, Reason
 from slmfleet.api.scaling import CHANGES, Scaling, ScalingChange, ScalingNeed, ScalingStatus
 from slmfleet.core.conditions import Statement
 from slmfleet.core.problems import bounded
+from slmfleet.core.times import seconds_since, stamp
 from slmfleet.core.types import Event
 
 from .advice import Advice
 from .decision import Decision
 
-REFRESH_SECONDS: Final = 60
+REFRESH_SECONDS: Final = 60.0
+"""After so long without a new decision the numbers are written again, should they have changed."""
 _CHANGE_MESSAGE: Final = 512
 
 
@@ -25,12 +27,12 @@ def scaling_status(
     """status.scaling; without advice, what was said before."""
     if advice is None:
         return before
-    decision, stamp = advice.decision, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    fresh = _written(scaling, advice, stamp, _changes(decision, before, stamp))
+    decision, time = advice.decision, stamp(now)
+    fresh = _written(scaling, advice, time, _changes(decision, before, time))
     if before is None or not _same_decision(fresh, before):
         return fresh
     told = fresh.model_copy(update={"time": before.time})
-    recent = (now - datetime.fromisoformat(before.time)).total_seconds() < REFRESH_SECONDS
+    recent = seconds_since(before.time, now) < REFRESH_SECONDS
     return before if recent or told == before else fresh
 
 
@@ -65,7 +67,7 @@ def scaling_events(before: ScalingStatus | None, status: ScalingStatus | None) -
     return (Event("Normal", reason, ConditionType.SCALING_ACTIVE, status.message),)
 
 
-def _written(scaling: Scaling, advice: Advice, stamp: str, changes: list[ScalingChange]) -> ScalingStatus:
+def _written(scaling: Scaling, advice: Advice, time: str, changes: list[ScalingChange]) -> ScalingStatus:
     decision = advice.decision
     return ScalingStatus(
         mode=scaling.mode,
@@ -78,7 +80,7 @@ def _written(scaling: Scaling, advice: Advice, stamp: str, changes: list[Scaling
             for need in decision.needs
         ]
         or None,
-        time=stamp,
+        time=time,
         changes=changes or None,
         learned=dict(advice.learned) or None,
     )
@@ -95,12 +97,12 @@ def _same_decision(one: ScalingStatus, other: ScalingStatus) -> bool:
     return (one.mode, one.desired, one.bound is None) == (other.mode, other.desired, other.bound is None)
 
 
-def _changes(decision: Decision, before: ScalingStatus | None, stamp: str) -> list[ScalingChange]:
+def _changes(decision: Decision, before: ScalingStatus | None, time: str) -> list[ScalingChange]:
     known = (before and before.changes) or []
     if before is None or before.desired == decision.desired:
         return known
     message = bounded(decision.message)[:_CHANGE_MESSAGE]
     change = ScalingChange(
-        time=stamp, from_=before.desired, to=decision.desired, reason=decision.reason, message=message
+        time=time, from_=before.desired, to=decision.desired, reason=decision.reason, message=message
     )
     return [change, *known][:CHANGES]

@@ -7,11 +7,14 @@ from typing import Any
 import yaml
 
 
-def to_yaml(objects: Sequence[dict[str, Any]]) -> str:
-    """A YAML stream, one document per object, keys in the objects' own order; the same on every run."""
+def to_yaml(objects: Sequence[dict[str, Any]], dumper: type[yaml.SafeDumper] = yaml.SafeDumper) -> str:
+    """A YAML stream, one document per object, keys in the objects' own order; the same on every run.
+
+    `dumper` decides the style.
+    """
     # Through JSON: two fields that are one object in Python would become an anchor and an alias.
     plain = json.loads(json.dumps(objects))
-    return "---\n".join(yaml.safe_dump(o, sort_keys=False, width=120, allow_unicode=True) for o in plain)
+    return "---\n".join(yaml.dump(o, Dumper=dumper, sort_keys=False, width=120, allow_unicode=True) for o in plain)
 
 
 def to_json(objects: Sequence[dict[str, Any]]) -> str:

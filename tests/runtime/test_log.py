@@ -3,7 +3,7 @@ import logging
 import sys
 from typing import Any
 
-from slmfleet.runtime.log import JsonFormatter, TextFormatter
+from slmfleet.runtime.log import JsonFormatter, TextFormatter, about
 
 
 def record(message: str, *args: object, level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
@@ -25,10 +25,10 @@ def test_a_record_is_one_json_object_on_one_line() -> None:
 
 
 def test_the_object_is_told_whether_we_or_kopf_speak_of_it() -> None:
-    about = {"kind": "SLMDeployment", "namespace": "chat", "name": "support"}
-    ours = json.loads(JsonFormatter().format(record("x", object=about)))
-    kopfs = json.loads(JsonFormatter().format(record("x", k8s_ref=about | {"uid": "u", "apiVersion": "v1"})))
-    assert ours["object"] == kopfs["object"] == about
+    subject = {"kind": "SLMDeployment", "namespace": "chat", "name": "support"}
+    ours = json.loads(JsonFormatter().format(record("x", **about(("chat", "support")))))
+    kopfs = json.loads(JsonFormatter().format(record("x", k8s_ref=subject | {"uid": "u", "apiVersion": "v1"})))
+    assert ours["object"] == kopfs["object"] == subject
 
 
 def test_an_exception_comes_with_its_traceback_on_the_same_line() -> None:

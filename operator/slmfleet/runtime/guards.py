@@ -12,6 +12,8 @@ from slmfleet.engine.container import PORT
 from slmfleet.guard.middleware import DRAIN_ROUTE, TOKEN_HEADER
 from slmfleet.kube.resources import Key
 
+from .log import about
+
 TIMEOUT: Final = 3.0
 """Seconds that a guard gets to answer: it has nothing to compute."""
 RETRY: Final = 5.0
@@ -88,7 +90,7 @@ class Guards:
             await self._confirmed(order, token)
             self._told.setdefault(key, {})[order.uid] = order.drain
         except (aiohttp.ClientError, OSError) as error:  # OSError: TimeoutError is one
-            logger.info("guard at %s: %s", order.address, str(error) or type(error).__name__, extra=_about(key))
+            logger.info("guard at %s: %s", order.address, str(error) or type(error).__name__, extra=about(key))
             await asyncio.sleep(RETRY)
         del self._calls[order.uid]
         self._on_told(key)
@@ -100,7 +102,3 @@ class Guards:
         status = await self._send(method, url, {TOKEN_HEADER.decode(): token})
         if status != 200 and status not in _NO_SUCH_ROUTE:
             raise OSError(f"answered {status}")
-
-
-def _about(key: Key) -> dict[str, object]:
-    return {"object": {"namespace": key[0], "name": key[1]}}

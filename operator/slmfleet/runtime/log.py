@@ -6,6 +6,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from slmfleet.api.slmdeployment import KIND
+from slmfleet.kube.resources import Key
+
 
 def setup(level: str, style: Literal["json", "text"]) -> None:
     """Send every logger's records to stderr in one format."""
@@ -16,6 +19,11 @@ def setup(level: str, style: Literal["json", "text"]) -> None:
     root.setLevel(level.upper())
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+
+
+def about(key: Key) -> dict[str, Any]:
+    """The `extra` of a record about one SLMDeployment."""
+    return {"object": {"kind": KIND, "namespace": key[0], "name": key[1]}}
 
 
 class JsonFormatter(logging.Formatter):
@@ -29,8 +37,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "msg": record.getMessage(),
         }
-        if (about := _object(record)) is not None:
-            line["object"] = about
+        if (subject := _object(record)) is not None:
+            line["object"] = subject
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
@@ -41,8 +49,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The same facts in the order in which a person reads them."""
-        about = _object(record) or {}
-        where = f" [{about.get('namespace')}/{about.get('name')}]" if about.get("name") else ""
+        subject = _object(record) or {}
+        where = f" [{subject.get('namespace')}/{subject.get('name')}]" if subject.get("name") else ""
         text = f"{_timestamp(record)} {record.levelname:<7} {record.name}{where}: {record.getMessage()}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
@@ -53,7 +61,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 def _object(record: logging.LogRecord) -> dict[str, Any] | None:
     """Ours say `object`, kopf's say `k8s_ref`."""
-    about = getattr(record, "object", None) or getattr(record, "k8s_ref", None)
-    if not isinstance(about, dict):
+    subject = getattr(record, "object", None) or getattr(record, "k8s_ref", None)
+    if not isinstance(subject, dict):
         return None
-    return {key: about[key] for key in ("kind", "namespace", "name") if about.get(key)}
+    return {key: subject[key] for key in ("kind", "namespace", "name") if subject.get(key)}

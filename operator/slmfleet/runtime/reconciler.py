@@ -34,6 +34,7 @@ from slmfleet.metrics.registry import Metrics
 
 from .cold_starts import ColdStarts
 from .guards import Guards
+from .log import about
 from .objects import SLM_DEPLOYMENTS, Objects
 
 # Each round learns of objects or logs that the decision asked for; the second one usually asks for nothing.
@@ -84,29 +85,29 @@ class Reconciler:
         return result
 
     async def _guarded(self, key: Key) -> tuple[str, Result]:
-        about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}
+        subject = about(key)
         try:
             return await self._reconcile(key)
         except TransientError as error:
-            logger.warning("put off: %s", error, extra=about)
+            logger.warning("put off: %s", error, extra=subject)
             return "transient", Result(failed=True, pause=error.retry_after or 0.0)
         except NamespaceGoneError as error:
-            logger.info("the namespace goes, and this with it: %s", error, extra=about)
+            logger.info("the namespace goes, and this with it: %s", error, extra=subject)
             return "gone", Result(_GOING_SECONDS)
         except NotLeaderError as error:
-            logger.info("left to the next leader: %s", error, extra=about)
+            logger.info("left to the next leader: %s", error, extra=subject)
             return "fenced", Result()  # this process ends, and who comes next looks at everything
         except RefusedError as error:
-            logger.warning("refused: %s", error, extra=about)
+            logger.warning("refused: %s", error, extra=subject)
             return "refused", Result(failed=True)
         except (ConflictError, NotFoundError) as error:
-            logger.info("somebody else wrote at the same time, looking again: %s", error, extra=about)
+            logger.info("somebody else wrote at the same time, looking again: %s", error, extra=subject)
             return "conflict", Result(failed=True)
         except KubeError as error:
-            logger.warning("put off: %s", error, extra=about)
+            logger.warning("put off: %s", error, extra=subject)
             return "transient", Result(failed=True)
         except Exception:  # a bug that one object brings out must not end the process or delay the others
-            logger.exception("reconcile failed", extra=about)
+            logger.exception("reconcile failed", extra=subject)
             return "bug", Result(failed=True)
 
     async def _reconcile(self, key: Key) -> tuple[str, Result]:
@@ -230,8 +231,7 @@ class Reconciler:
                 return None
             written = await self.access.applier.apply(key, manifest, live)
         except RefusedError as error:
-            about = {"object": {"kind": SLM_DEPLOYMENTS.kind, "namespace": key[0], "name": key[1]}}
-            logger.warning("%s %s refused: %s", ref.kind, ref.name, error, extra=about)
+            logger.warning("%s %s refused: %s", ref.kind, ref.name, error, extra=about(key))
             return WriteFailure(ref, str(error))
         except NamespaceGoneError:
             raise

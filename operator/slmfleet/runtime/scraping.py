@@ -28,6 +28,8 @@ from slmfleet.kube.resources import Key, Manifest
 from slmfleet.metrics.registry import Metrics
 from slmfleet.metrics.scrape import ScrapeError
 
+from .log import about
+
 NORMAL_SECONDS: Final = 2.0
 FAST_SECONDS: Final = 1.0
 """When seconds matter, and no longer: vLLM takes 4 ms to write a page, and answers nobody meanwhile."""
@@ -145,7 +147,6 @@ class Scraping:
 
     async def _follow(self, key: Key) -> None:
         self._fleets[key] = fleet = _Fleet(self, self._rng)
-        about = {"object": {"kind": "SLMDeployment", "namespace": key[0], "name": key[1]}}
         period = NORMAL_SECONDS
         try:
             # Fleets that were found together part here.
@@ -158,7 +159,7 @@ class Scraping:
                     period = watched.period
                     self._on_look(key, await fleet.look(watched, self._wall))
                 except Exception:  # one fleet's trouble is not the others'
-                    logger.exception("a look at the fleet failed", extra=about)
+                    logger.exception("a look at the fleet failed", extra=about(key))
                 await asyncio.sleep(_until_tick(began + period * (0.95 + 0.1 * self._rng.random())))
         finally:
             fleet.leave()

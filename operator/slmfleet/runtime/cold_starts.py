@@ -23,6 +23,11 @@ class ColdStarts:
         known[1].see(pods)
         return known[1]
 
+    def known(self, key: Key, uid: str) -> Ledger | None:
+        """The fleet's ledger as it is; None where its pods were not seen yet, or it is gone."""
+        seen = self._ledgers.get(key)
+        return seen[1] if seen is not None and seen[0] == uid else None
+
     def forget(self, key: Key) -> None:
         """The fleet is gone."""
         self._ledgers.pop(key, None)

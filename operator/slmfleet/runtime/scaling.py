@@ -66,6 +66,7 @@ class _Fleet:
     uid: str
     generation: int
     spec: SLMDeploymentSpec
+    settings: Settings
     release: EngineVersion
     scaler: Scaler
     look: FleetLook | None = None
@@ -126,11 +127,10 @@ class Scaling:
             return None
         pods = self._pods(key)
         ledger = self._world.cold_starts.see(self._slm(key) or {}, pods)
-        objectives = settings_of(fleet.spec, self._settle)
         return Watched(
             release=fleet.release,
             pods=pods,
-            objectives=Objectives(objectives.ttft, objectives.itl_objective or NO_GAP),
+            objectives=Objectives(fleet.settings.ttft, fleet.settings.itl_objective or NO_GAP),
             expiry=ledger.expiry(float(start_seconds(fleet.spec))),
             period=FAST_SECONDS if self._busy(fleet, pods) else NORMAL_SECONDS,
         )
@@ -199,10 +199,10 @@ class Scaling:
             return None
         release, settings = EngineVersion.parse(spec.engine.version), settings_of(spec, self._settle)
         if known is None or known.uid != uid:
-            known = _Fleet(uid, generation, spec, release, self._make(settings, learned_of(slm)))
-        elif settings != settings_of(known.spec, self._settle):
+            known = _Fleet(uid, generation, spec, settings, release, self._make(settings, learned_of(slm)))
+        elif settings != known.settings:
             known.scaler = self._make(settings, known.scaler.learned())
-        known.spec, known.generation, known.release = spec, generation, release
+        known.spec, known.settings, known.generation, known.release = spec, settings, generation, release
         self._fleets[key] = known
         return known
 
@@ -210,11 +210,11 @@ class Scaling:
         """What surrounds the decision; None before there is anything to scale."""
         children, scaling = self._world.cache.children(key), fleet.spec.scaling
         deployment = next((c for c in children if c["kind"] == DEPLOYMENTS.kind and name_of(c) == key), None)
-        if deployment is None or scaling is None:
+        ledger = self._world.cold_starts.known(key, fleet.uid)
+        if deployment is None or scaling is None or ledger is None:
             return None
         pods, wall = self._pods(key), self._world.wall()
         leaving = sum(1 for pod in standing(pods) if not pod.traffic and pod.since is not None)
-        ledger = self._world.cold_starts.see(self._slm(key) or {}, pods)
         requests, at = fleet.wake
         return Situation(
             now=now,

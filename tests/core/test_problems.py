@@ -47,6 +47,13 @@ QUOTA = 'pods "support-x" is forbidden: exceeded quota: gpus'
             "Failed",
         ),
         (
+            pod(container={"state": {"waiting": {"reason": "SignatureValidationFailed", "message": "none is by ci"}}}),
+            {},
+            "ImagePull",
+            "pod support-1: SignatureValidationFailed: none is by ci",
+            "Failed",
+        ),
+        (
             pod(
                 container={
                     "state": {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "hf" not found'}}

@@ -5,6 +5,21 @@ from typing import Final
 from .names import ENGINE_CONTAINER
 from .types import Manifest
 
+NO_IMAGE: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+"""The kubelet's reasons for a container that waits because its image cannot be had (pkg/kubelet/images/types.go and
+k8s.io/cri-api/pkg/errors of 1.35). Whatever made a pull fail, it alternates with ImagePullBackOff."""
+NOT_MADE: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+"""Its reasons for one that it cannot make or start from an image that is there."""
 _OVER: Final = frozenset({"Failed", "Succeeded"})
 
 

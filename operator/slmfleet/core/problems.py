@@ -15,22 +15,11 @@ from slmfleet.engine.causes.exits import explain_exit
 from slmfleet.engine.causes.find import find_cause
 from slmfleet.engine.redact import redact
 
+from .pod_status import NO_IMAGE, NOT_MADE
 from .pods import PodFacts
 from .types import Manifest, PodEventsRequest
 
 MAX_MESSAGE: Final = 1024
-_IMAGE_REASONS = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-    }
-)
-
-
 _SECRET: Final = re.compile(r"\bsecret \"|\bin Secret ")
 _CONFIG_MAP: Final = re.compile(r"\bconfigmap \"|\bin ConfigMap ")
 
@@ -79,14 +68,14 @@ def unschedulable(s: Situation) -> Verdict | None:
 
 def image_pull(s: Situation) -> Verdict | None:
     """The image cannot be had."""
-    for pod in _waiting(s.pods, _IMAGE_REASONS):
+    for pod in _waiting(s.pods, NO_IMAGE):
         return Verdict(Reason.IMAGE_PULL, bounded(f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}"))
     return None
 
 
 def configuration(s: Situation) -> Verdict | None:
     """The kubelet cannot make the container: a Secret or ConfigMap is missing, or its settings are refused."""
-    for pod in _waiting(s.pods, {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}):
+    for pod in _waiting(s.pods, NOT_MADE):
         words = f"pod {pod.name}: {bounded(pod.waiting_message)}"
         if _SECRET.search(pod.waiting_message):
             return Verdict(Reason.SECRET_MISSING, f"{words}: create it, or correct spec.model.secretRef or spec.pod")

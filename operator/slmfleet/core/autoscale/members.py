@@ -6,21 +6,11 @@ from datetime import datetime
 from typing import Final
 
 from slmfleet.core.names import TRAFFIC
-from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
+from slmfleet.core.pod_status import NO_IMAGE, NOT_MADE, engine_status, is_ending, is_finished, is_ready
 from slmfleet.core.times import seconds_since
 from slmfleet.core.types import Manifest
 
-BROKEN: Final = frozenset(
-    {
-        "CrashLoopBackOff",
-        "ImagePullBackOff",
-        "ErrImagePull",
-        "InvalidImageName",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    }
-)
+BROKEN: Final = NO_IMAGE | NOT_MADE | {"CrashLoopBackOff"}
 """The kubelet's words for a container that will not run unless something is changed."""
 
 

@@ -7,11 +7,13 @@ from typing import Final
 from bench.autoscale.hardware import MAX_NUM_SEQS
 from bench.autoscale.policy import Look, Policy
 from bench.autoscale.run import Setting
+from slmfleet.core.autoscale.budget import Budget
+from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.decision import Bound, Need, Situation
 from slmfleet.core.autoscale.history import Highest
-from slmfleet.core.autoscale.load import MEAN, Load
+from slmfleet.core.autoscale.load import MEAN
 from slmfleet.core.autoscale.scaler import Scaler
-from slmfleet.core.autoscale.settings import Settings
+from slmfleet.core.autoscale.settings import Learned, Settings
 
 PERIOD: Final = 2.0
 LAG: Final = 1.0
@@ -65,54 +67,55 @@ def settings(setting: Setting) -> Settings:
 class Without(Scaler):
     """The scaler without some of its considerations."""
 
-    dropped: frozenset[str] = frozenset()
+    def __init__(self, known: Settings, dropped: frozenset[str]) -> None:
+        super().__init__(known)
+        self._dropped = dropped
 
     def considered(self) -> tuple[Need, ...]:
         """All needs but those dropped."""
-        return tuple(need for need in super().considered() if need.name not in self.dropped)
+        return tuple(need for need in super().considered() if need.name not in self._dropped)
 
 
 def _without(*names: str) -> Callable[[Settings], Scaler]:
-    def made(known: Settings) -> Scaler:
-        scaler = Without(known)
-        scaler.dropped = frozenset(names)
-        return scaler
+    return lambda known: Without(known, frozenset(names))
 
-    return made
+
+class Believed(Capacity):
+    """A replica does what the model says, whatever is measured."""
+
+    def take(self, *_: object) -> None:
+        """Learn nothing from a look."""
+
+
+class Unspent(Budget):
+    """No miss is counted, and every known margin kept."""
+
+    def take(self, *_: object) -> None:
+        """Offer nothing after a look."""
 
 
 def _no_learning(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    _parts(scaler)[0].capacity.take = _nothing  # type: ignore[method-assign,assignment]
+    scaler.load.capacity = Believed(known, Learned().capacity)
     return scaler
 
 
 def _no_memory(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    _parts(scaler)[0].peaks = Highest(MEAN)
+    scaler.load.peaks = Highest(MEAN)
     return scaler
 
 
 def _no_hold(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    held = _parts(scaler)[1]
-    held.seconds = 2 * PERIOD
+    scaler.needed = Highest(2 * PERIOD)
     return scaler
 
 
 def _no_budget(known: Settings) -> Scaler:
     scaler = Scaler(known)
-    _parts(scaler)[0].budget.take = _nothing  # type: ignore[method-assign,assignment]
+    scaler.load.budget = Unspent(known, Learned())
     return scaler
-
-
-def _nothing(*_: object) -> None:
-    """In the place of what is left out."""
-
-
-def _parts(scaler: Scaler) -> tuple[Load, Highest]:
-    """What it remembers of the load, and of its own needs: the comparison takes single parts away."""
-    return scaler.load, scaler.needed
 
 
 def _no_prior(known: Settings) -> Scaler:

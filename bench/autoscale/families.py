@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from bench.autoscale.hardware import BATCHED_TOKENS, MAX_NUM_SEQS
 from bench.autoscale.policies import apa, dynamo, hpa, keda, kpa, kubeai, wva
@@ -39,16 +39,27 @@ def _plain(make: Callable[..., Policy]) -> Callable[..., Policy]:
     return lambda _setting, **params: make(**params)
 
 
-def _wva_v1(_setting: Setting, spare: float = 0.1, queue_spare: float = 3.0, **params: Any) -> Policy:  # noqa: ANN401
+class _Wva(TypedDict, total=False):
+    stabilization: float
+    tolerance: float
+
+
+class _Dynamo(TypedDict, total=False):
+    interval: float
+    predictor: str
+    headroom: float
+
+
+def _wva_v1(_setting: Setting, spare: float = 0.1, queue_spare: float = 3.0, **params: Unpack[_Wva]) -> Policy:
     return wva.WvaV1(wva.Thresholds(kv_spare=spare, queue_spare=queue_spare), **params)
 
 
-def _wva_v2(_setting: Setting, kv: float = 0.8, **params: Any) -> Policy:  # noqa: ANN401
+def _wva_v2(_setting: Setting, kv: float = 0.8, **params: Unpack[_Wva]) -> Policy:
     limits = wva.Thresholds(kv=kv)
     return wva.WvaV2(limits, **params, batched_tokens=BATCHED_TOKENS, max_seqs=MAX_NUM_SEQS)
 
 
-def _dynamo(setting: Setting, **params: Any) -> Policy:  # noqa: ANN401
+def _dynamo(setting: Setting, **params: Unpack[_Dynamo]) -> Policy:
     gpu = setting.gpu
     known = dynamo.Engine(gpu.step, gpu.kv_tokens, MAX_NUM_SEQS, BATCHED_TOKENS)
     return dynamo.Dynamo(known, gpu.ttft, gpu.itl, **params)

@@ -164,7 +164,7 @@ def _converter(kind: Any) -> tuple[str, bool]:  # noqa: ANN401 - any callable
     return inner, optional or name.startswith("optional_type")
 
 
-def _default(value: Any) -> Row:  # noqa: ANN401
+def _default(value: object) -> Row:
     """The default where JSON can say it: not the objects that vLLM makes of its configuration classes."""
     value = sorted(value) if isinstance(value, set) else value
     try:
@@ -185,7 +185,7 @@ def registered() -> Mapping[str, list[Any]]:
     }
 
 
-def _parsers(manager: Any, loaded: str) -> list[str]:  # noqa: ANN401
+def _parsers(manager: Any, loaded: str) -> list[str]:  # noqa: ANN401 - one of vLLM's managers
     return sorted({*getattr(manager, loaded), *getattr(manager, "lazy_parsers", ())})
 
 

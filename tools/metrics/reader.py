@@ -64,7 +64,7 @@ def family(metric: Any) -> Row:  # noqa: ANN401 - a collector
     return row | {"series": series(metric, [label for label in labels if label not in ENGINE_LABELS])}
 
 
-def series(metric: Any, labels: Iterable[str]) -> Mapping[str, list[str]]:  # noqa: ANN401
+def series(metric: Any, labels: Iterable[str]) -> Mapping[str, list[str]]:  # noqa: ANN401 - a collector
     """The values of the further labels that have a series from the start on."""
     samples = [sample for described in metric.collect() for sample in described.samples]
     return {label: sorted({sample.labels[label] for sample in samples if label in sample.labels}) for label in labels}

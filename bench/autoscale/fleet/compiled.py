@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import numba
 import numba.extending
+import numpy as np
+from numpy.typing import NDArray
 
 from slmfleet.simulator import prefix, scheduler
 
@@ -57,12 +59,20 @@ _register()
 
 # The arrays come one by one: numba takes a named tuple of records apart much more slowly.
 @_compile
-def compiled_drive(to: float, *arrays: Any) -> None:  # noqa: ANN401
+def compiled_drive(to: float, *arrays: Any) -> None:  # noqa: ANN401 - each field of Arrays has a type of its own
     """drive.drive() on the fields of Arrays, the state in an array of one."""
     _drive(Arrays(arrays[0][0], *arrays[1:]), to)
 
 
 @_compile
-def compiled_observe(now: float, before: Any, read: Any, shown: Any, look: Any, rows: Any, *arrays: Any) -> None:  # noqa: ANN401
+def compiled_observe(
+    now: float,
+    before: NDArray[np.int64],
+    read: NDArray[np.int64],
+    shown: NDArray[np.int64],
+    look: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    *arrays: Any,  # noqa: ANN401 - as above
+) -> None:
     """observe.observe(), likewise."""
     _observe(Arrays(arrays[0][0], *arrays[1:]), now, before, read, shown, look, rows)

@@ -52,9 +52,9 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def is_default(row: Row) -> bool:
-    """Whether a baseline ran with its published defaults."""
+    """Whether a baseline ran with its published defaults; where its tuned point is the same, that is another row."""
     family = BASELINES.get(row["policy"])
-    return family is not None and row["params"] == family.defaults
+    return family is not None and row["params"] == family.defaults and not row["tuned"]
 
 
 def against_best_single(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ def row(policy: str, hours: float, late: float = 0.0, **more: Any) -> dict[str, 
     return {
         "policy": policy,
         "params": params,
+        "tuned": False,
         "workload": "conv",
         "start": "mid",
         "router": "early",

@@ -14,17 +14,15 @@ in bench/results/autoscale_live.json.
 import argparse
 import json
 import math
-import platform
 import secrets
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.machine import processor
+from bench.machine import described
 from e2e.cluster.console import Console
 from e2e.harness.clients import clients
 from e2e.harness.cluster import running
@@ -80,8 +78,7 @@ def summary(found: Sequence[tuple[float, int, int, int]]) -> dict[str, Any]:
         "streams": sum(streams for *_, streams in found),
         "rounds": len(found),
         "reactions_s": [round(reaction, 2) for reaction, *_ in found],
-        "machine": f"{processor()}, {platform.system()} {platform.release()}",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        **described(),
     }
 
 

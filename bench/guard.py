@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from bench.machine import described
+from bench.machine import described, tell
 from slmfleet.guard import Guard
 
 ROUNDS: Final = 40
@@ -114,10 +114,7 @@ def main() -> int:
         "requests_per_round": REQUESTS,
         "results": dict(measured()),
     }
-    text = json.dumps(result, indent=2) + "\n"
-    sys.stdout.write(text)
-    if "--write" in sys.argv[1:]:
-        RESULT.write_text(text, encoding="utf-8")
+    tell(result, RESULT)
     return 0
 
 

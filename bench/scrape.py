@@ -9,7 +9,6 @@ CPU time counts, which other work on the machine makes longer. --write keeps the
 
 import asyncio
 import gzip
-import json
 import multiprocessing
 import os
 import resource
@@ -26,7 +25,7 @@ from typing import Any, Final
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.machine import described
+from bench.machine import described, tell
 from slmfleet.core.autoscale.fleet import Objectives
 from slmfleet.engine.metrics import MetricTable
 from slmfleet.engine.page import MAX_BYTES, PageReader
@@ -201,10 +200,7 @@ def main() -> int:
         "fleets": scraped,
         "within_budget": read["read_us_per_50_kB"] <= BUDGET_US and scraped["cores"] <= BUDGET_CORES,
     }
-    text = json.dumps(result, indent=2) + "\n"
-    sys.stdout.write(text)
-    if "--write" in sys.argv[1:]:
-        RESULT.write_text(text, encoding="utf-8")
+    tell(result, RESULT)
     return 0 if result["within_budget"] else 1
 
 

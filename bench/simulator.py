@@ -6,7 +6,6 @@ cache, long prompts in many chunks that are found in a prefix cache of small blo
 --write keeps the result in bench/results/simulator.json.
 """
 
-import json
 import math
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from bench.autoscale.fleet import Fleet, Requests, Settings
-from bench.machine import described
+from bench.machine import described, tell
 from slmfleet.simulator.records import EngineModel
 
 RESULT: Final = Path(__file__).parent / "results" / "simulator.json"
@@ -102,10 +101,7 @@ def main() -> int:
     static(made(10, 1.0, 100, 10), L4, Settings()).look()  # compiled here, or read from the cache
     results = {name: measured(run) for name, run in cases().items()}
     result = {"command": "PYTHONPATH=operator python -m bench.simulator --write", **described(), "results": results}
-    text = json.dumps(result, indent=2) + "\n"
-    sys.stdout.write(text)
-    if "--write" in sys.argv[1:]:
-        RESULT.write_text(text, encoding="utf-8")
+    tell(result, RESULT)
     return 0
 
 

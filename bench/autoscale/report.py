@@ -1,9 +1,7 @@
 """Writes the comparison's results: JSON, a page in Markdown, plots."""
 
 import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +10,7 @@ from bench.autoscale.cases import SEEDS
 from bench.autoscale.families import BASELINES
 from bench.autoscale.targets import OURS, Row, cell, is_default, of, summary
 from bench.autoscale.tuning import best_single
+from bench.machine import described
 
 DROPPED: Final = ("series", "semi_synthetic", "aborted", "ttft_objective_s", "itl_objective_s", "requests", "static")
 COMMAND: Final = "make bench-autoscale"
@@ -21,18 +20,12 @@ def write(rows: Sequence[Row], folder: Path, missing: int = 0) -> None:
     """autoscale.json, autoscale.md and the plots; `missing` runs have not been made yet."""
     folder.mkdir(parents=True, exist_ok=True)
     found = computed(rows)
-    date = datetime.now(UTC).strftime("%Y-%m-%d")
-    head = {"command": COMMAND, "date": date, "machine": machine(), "missing_runs": missing, "targets": found}
+    head = {"command": COMMAND, **described(), "missing_runs": missing, "targets": found}
     lines = ",\n".join(json.dumps(_slim(row)) for row in kept(rows))
     text = json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n' + lines + "\n]\n}\n"
     (folder / "autoscale.json").write_text(text, encoding="utf-8")
     (folder / "autoscale.md").write_text(page(rows, found, missing), encoding="utf-8")
     plots.draw(rows, folder)
-
-
-def machine() -> str:
-    """Where it was run."""
-    return f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
 def kept(rows: Iterable[Row]) -> list[Row]:

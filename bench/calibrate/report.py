@@ -1,17 +1,15 @@
 """What a calibration found: for people, and as files."""
 
 import json
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 
 from bench.autoscale.fleet.requests import Requests
-from bench.machine import processor
+from bench.machine import machine, processor, today
 from e2e.cluster.settings import REPOSITORY
 
 from .controls import Fitted, Series
@@ -118,7 +116,7 @@ def _row(found: Calibration) -> dict[str, Any]:
         "kv_bytes_per_token": 512,
         "kv_tokens": found.engine.num_blocks * found.engine.block_size,
         "basis": "measured",
-        "source": f"measured by bench.calibrate on {_today()} with vLLM {found.engine.version}, {settings}",
+        "source": f"measured by bench.calibrate on {today()} with vLLM {found.engine.version}, {settings}",
     }
 
 
@@ -126,9 +124,8 @@ def _result(found: Calibration) -> dict[str, Any]:
     fitted = found.fitted
     return {
         "command": "python -m bench.calibrate --write",
-        "date": _today(),
-        "machine": f"{processor()}, {platform.system()} {platform.release()}, the engine's worker on one core, its "
-        "server and the load on another",
+        "date": today(),
+        "machine": f"{machine()}, the engine's worker on one core, its server and the load on another",
         "vllm": found.engine.version,
         "model": MODEL,
         "max_num_seqs": MAX_NUM_SEQS,
@@ -177,7 +174,3 @@ def _load(requests: Requests, runs: Sequence[Run], of: int) -> dict[str, Any]:
             for run in runs
         ],
     }
-
-
-def _today() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d")

@@ -1,6 +1,7 @@
 """A server's side of ASGI without a server: one call, its messages in and out."""
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from slmfleet.guard import Guard
 from slmfleet.guard.middleware import App, Message, Receive, Scope, Send
 
 TOKEN = "0123456789abcdef" * 4
+CHAT = "/v1/chat/completions"
+WITH_TOKEN = [(b"x-slmfleet-token", TOKEN.encode())]
+CHUNKED = [(b"transfer-encoding", b"chunked")]
 
 
 @dataclass
@@ -119,6 +123,22 @@ class Pod:
     ) -> Answer:
         scope: Scope = {"type": "http", "method": method, "path": path, "root_path": root_path}
         return Answer(asyncio.run(exchange(self.guard, scope | {"headers": list(headers)}, body)))
+
+
+def engine_of(pod: Pod) -> Engine:
+    """The engine behind its guard, where the test has given no other one."""
+    assert isinstance(pod.engine, Engine)
+    return pod.engine
+
+
+def locked(pod: Pod) -> bool:
+    """Whether the guard holds its lock, as another process sees it."""
+    with (pod.state / "busy").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 async def exchange(app: App, scope: Scope, body: Iterable[bytes]) -> list[Message]:

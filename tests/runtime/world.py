@@ -39,6 +39,7 @@ def child(kind: str, name: str = "support", **spec: object) -> Manifest:
 
 
 SERVICE, DEPLOYMENT = child("Service", port=80), child("Deployment", replicas=1)
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token", "namespace": "chat"}, "data": {}}
 
 
 @dataclass

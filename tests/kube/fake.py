@@ -6,11 +6,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from slmfleet.kube.client import Client, Query
 from slmfleet.kube.errors import AlreadyExistsError, ConflictError, ExpiredError, KubeError, NotFoundError
 from slmfleet.kube.resources import Manifest, Resource, version_of
+
+from .fields import differ, field_at, merge, parsed, prune, selected
 
 Where = tuple[str, str, str]
 
@@ -106,8 +107,8 @@ class FakeClient(Client):
         items = [
             copy.deepcopy(obj)
             for (plural, place, _), obj in self.objects.items()
-            if plural == resource.plural and namespace in (None, place) and _selected(obj, _labels(labels))
-            if all(_field(obj, path) == value for path, value in _labels(fields).items())
+            if plural == resource.plural and namespace in (None, place) and selected(obj, parsed(labels))
+            if all(field_at(obj, path) == value for path, value in parsed(fields).items())
         ]
         return items, str(self._version)
 
@@ -117,7 +118,7 @@ class FakeClient(Client):
         await self._request("watch", resource, since)
         if int(since) < self._oldest:
             raise ExpiredError("too old resource version")
-        watch = _Watch(resource.plural, namespace, _labels(labels))
+        watch = _Watch(resource.plural, namespace, parsed(labels))
         for plural, kind, obj in self._history:
             if plural == resource.plural and version_of(obj) > int(since):
                 self._deliver(watch, kind, obj)
@@ -156,14 +157,14 @@ class FakeClient(Client):
             raise NotFoundError(f"{resource.plural} {name} not found")
         applied = self._applied[where] if existing is not None else {}
         others = {whose: fields for whose, fields in applied.items() if whose != manager}
-        if not force and any(_differ(fields, manifest) for fields in others.values()):
+        if not force and any(differ(fields, manifest) for fields in others.values()):
             raise ConflictError("Apply failed with conflicts")
         merged = copy.deepcopy(existing or {"metadata": {"namespace": namespace}})
         kept: Manifest = {}
         for fields in (*others.values(), manifest):
-            _merge(kept, copy.deepcopy(fields))
-        _prune(merged, applied.get(manager, {}), kept)
-        _merge(merged, copy.deepcopy(manifest))
+            merge(kept, copy.deepcopy(fields))
+        prune(merged, applied.get(manager, {}), kept)
+        merge(merged, copy.deepcopy(manifest))
         answer = copy.deepcopy(existing if merged == existing else self._store(resource, merged))
         self._applied[where] = others | {manager: copy.deepcopy(manifest)}
         answer["metadata"]["managedFields"] = [{"manager": whose} for whose in self._applied[where]]
@@ -176,7 +177,7 @@ class FakeClient(Client):
         merged = copy.deepcopy(self._find(resource, namespace, manifest["metadata"]["name"]))
         if merged["metadata"]["uid"] != manifest["metadata"]["uid"]:
             raise ConflictError("uid mismatch")
-        _merge(merged, copy.deepcopy(manifest))
+        merge(merged, copy.deepcopy(manifest))
         return copy.deepcopy(self._store(resource, merged))
 
     async def create(self, resource: Resource, namespace: str, manifest: Manifest, *, within: float) -> Manifest:
@@ -249,57 +250,16 @@ class FakeClient(Client):
         for watch in self._watches:
             if watch.plural != plural:
                 continue
-            left = before is not None and _selected(before, watch.labels) and not _selected(obj, watch.labels)
+            left = before is not None and selected(before, watch.labels) and not selected(obj, watch.labels)
             if left:  # with a label selector, an object that loses the label is deleted for the watch
                 watch.inbox.put_nowait(("DELETED", copy.deepcopy(obj)))
             else:
                 self._deliver(watch, kind, obj)
 
     def _deliver(self, watch: _Watch, kind: str, obj: Manifest) -> None:
-        if watch.namespace in (None, obj["metadata"].get("namespace", "")) and _selected(obj, watch.labels):
+        if watch.namespace in (None, obj["metadata"].get("namespace", "")) and selected(obj, watch.labels):
             watch.inbox.put_nowait((kind, copy.deepcopy(obj)))
 
 
 def _types(resource: Resource) -> Manifest:
     return {"apiVersion": resource.api_version, "kind": resource.kind}
-
-
-def _differ(theirs: object, ours: object) -> bool:
-    """Whether two managers set the same field to different values; owners are a set, their lists never conflict."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        common = theirs.keys() & ours.keys() - {"ownerReferences", "uid"}
-        return any(_differ(theirs[key], ours[key]) for key in common)
-    return theirs != ours
-
-
-def _labels(selector: str) -> dict[str, str]:
-    return dict(part.split("=") for part in selector.split(",") if part)
-
-
-def _selected(obj: Manifest, labels: dict[str, str]) -> bool:
-    found: dict[str, str] = obj["metadata"].get("labels", {})
-    return labels.items() <= found.items()
-
-
-def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
-    for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def _prune(into: dict[str, Any], last: dict[str, Any], new: dict[str, Any]) -> None:
-    """Drop what this manager applied last time and does not apply any more."""
-    for key, value in last.items():
-        if isinstance(value, dict) and isinstance(new.get(key), dict) and isinstance(into.get(key), dict):
-            _prune(into[key], value, new[key])
-        elif key not in new:
-            into.pop(key, None)
-
-
-def _field(obj: Manifest, path: str) -> object:
-    value: object = obj
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value

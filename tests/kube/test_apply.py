@@ -1,28 +1,17 @@
+"""Server-side apply: what is written, and what is left alone."""
+
 import asyncio
 
 import pytest
 
-from slmfleet.kube.apply import MANAGER, MARKER, Applier, drifted
-from slmfleet.kube.errors import ConflictError, KubeError, NotLeaderError, RefusedError, TransientError
-from slmfleet.kube.resources import PODS, SECRETS, SERVICES, Manifest
+from slmfleet.kube.apply import MANAGER, Applier, drifted
+from slmfleet.kube.errors import NotLeaderError, RefusedError
+from slmfleet.kube.resources import SERVICES, Manifest
 
 from .fake import FakeClient
+from .writing import OWNER, applier, service
 
-OWNER = ("chat", "support")
 UNCHANGED = ("Service", "apply", "unchanged")
-
-
-def service(**spec: object) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "support", "namespace": "chat", "labels": {"a": "b"}},
-        "spec": spec,
-    }
-
-
-def applier(client: FakeClient) -> Applier:
-    return Applier(client, lambda: 30.0)
 
 
 @pytest.mark.parametrize(
@@ -127,113 +116,6 @@ async def test_a_field_that_is_no_longer_desired_is_removed() -> None:
     assert written["spec"] == {"port": 80}
 
 
-async def test_an_object_of_the_same_name_but_another_uid_is_not_written() -> None:
-    client = FakeClient()
-    writer = applier(client)
-    live = await writer.apply(OWNER, service(port=80), None)
-    client.remove(SERVICES, "chat", "support")
-    client.seed(SERVICES, service(port=99))
-    with pytest.raises(ConflictError):
-        await writer.apply(OWNER, service(port=81), live)
-    assert client.objects["services", "chat", "support"]["spec"] == {"port": 99}
-
-
-async def test_a_name_that_is_taken_between_the_look_and_the_first_apply_is_not_adopted() -> None:
-    client = FakeClient()
-    client.seed(SERVICES, service(port=99))
-    with pytest.raises(ConflictError):
-        await applier(client).apply(OWNER, service(port=80), None)
-    assert client.objects["services", "chat", "support"]["spec"] == {"port": 99}
-
-
-async def test_a_strangers_object_that_agrees_with_ours_is_given_back_as_it_was() -> None:
-    client = FakeClient()
-    theirs: Manifest = {
-        "metadata": {"name": "support", "namespace": "chat", "labels": {"a": "b"}},
-        "spec": {"port": 80},
-    }
-    stranger = client.seed(SERVICES, theirs)
-    ours = service(port=80, type="ClusterIP")
-    ours["metadata"] |= {"ownerReferences": [{"uid": "fleet", "controller": True}]}
-    ours["metadata"]["labels"] |= {"slmfleet.dev/deployment": "support"}
-    with pytest.raises(ConflictError, match="Service support was made by somebody else"):
-        await applier(client).apply(OWNER, ours, None)
-    left = client.objects["services", "chat", "support"]
-    assert left["spec"] == {"port": 80}
-    assert left["metadata"] | {"resourceVersion": "", "generation": 0} == stranger["metadata"] | {
-        "resourceVersion": "",
-        "generation": 0,
-    }
-
-
-@pytest.mark.parametrize(("failures", "expected"), [(2, ConflictError), (3, TransientError)])
-async def test_giving_back_is_tried_again_and_its_failure_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failures: int, expected: type[KubeError]
-) -> None:
-    client = FakeClient()
-    client.seed(SERVICES, service(port=80))
-    apply, calls = client.apply, iter(range(9))
-
-    async def flaky(*args: object, **kwargs: object) -> Manifest:
-        if next(calls) in range(1, failures + 1):
-            raise TransientError("busy")
-        return await apply(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(client, "apply", flaky)
-    with pytest.raises(expected):
-        await applier(client).apply(OWNER, service(port=80, ours=True), None)
-    told = "Service chat/support is somebody else's but carries our labels and owner" in caplog.text
-    assert told is (failures == 3)
-    assert ("ours" in client.objects["services", "chat", "support"]["spec"]) is told
-
-
-async def test_our_own_creation_that_was_thought_to_have_failed_is_no_strangers() -> None:
-    client = FakeClient()
-    await applier(client).apply(OWNER, service(port=80), None)
-    assert await applier(client).apply(OWNER, service(port=81), None) is not None
-    assert client.objects["services", "chat", "support"]["spec"] == {"port": 81}
-
-
-async def test_a_merge_after_a_creation_is_bound_to_the_created_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = FakeClient()
-    merged: list[Manifest] = []
-
-    async def a_webhook_appends(*_: object, **__: object) -> Manifest:
-        return client.seed(SERVICES, service(ports=[80, 81]))
-
-    async def merge(_: object, __: str, manifest: Manifest, **___: object) -> Manifest:
-        merged.append(manifest)
-        return client.seed(SERVICES, service(ports=[80]))
-
-    monkeypatch.setattr(client, "apply", a_webhook_appends)
-    monkeypatch.setattr(client, "merge", merge)
-    await applier(client).apply(OWNER, service(ports=[80]), None)
-    assert [manifest["metadata"]["uid"] for manifest in merged] == ["uid-1"]
-
-
-async def test_a_child_that_was_deleted_and_created_anew_is_applied_again() -> None:
-    client = FakeClient()
-    writer = applier(client)
-    await writer.apply(OWNER, service(port=80), None)
-    client.remove(SERVICES, "chat", "support")
-    live = client.seed(SERVICES, service(port=80))
-    assert await writer.apply(OWNER, service(port=80), live) is not None
-
-
-async def test_only_the_object_that_was_seen_is_deleted() -> None:
-    client = FakeClient()
-    client.seed(SERVICES, service(port=80))
-    with pytest.raises(ConflictError):
-        await applier(client).delete(OWNER, SERVICES, "support", "uid-of-another")
-    assert ("services", "chat", "support") in client.objects
-    await applier(client).delete(OWNER, SERVICES, "support", "uid-1")
-    assert client.objects == {}
-
-
-async def test_deleting_what_is_gone_is_no_error() -> None:
-    await applier(FakeClient()).delete(OWNER, SERVICES, "support", "uid-1")
-
-
 async def test_nothing_is_written_without_the_lease() -> None:
     def fence() -> float:
         raise NotLeaderError("not held")
@@ -290,69 +172,3 @@ async def test_what_somebody_changes_back_is_corrected_again_after_a_truce() -> 
         await asyncio.sleep(seconds)
         live = client.seed(SERVICES, service(port=81))
         assert await writer.apply(OWNER, service(port=80), live) is not None
-
-
-SECRET: Manifest = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "token", "namespace": "chat"},
-    "data": {},
-}
-
-
-async def test_a_child_that_is_only_created_is_posted_and_one_that_exists_counts_as_made() -> None:
-    client = FakeClient()
-    await applier(client).create(OWNER, SECRET)
-    existing = client.seed(SECRETS, SECRET | {"data": {"token": "dGhlaXJz"}})
-    await applier(client).create(OWNER, SECRET)
-    assert client.calls == [("create", "Secret", "token")] * 2
-    assert client.objects["secrets", "chat", "token"] == existing
-
-
-@pytest.mark.parametrize(
-    "error", [ConflictError("quota changed"), RefusedError("exceeded quota"), TransientError("busy")]
-)
-async def test_any_other_answer_to_a_creation_is_an_error(error: KubeError) -> None:
-    client = FakeClient()
-    client.fail("create", "Secret", error)
-    with pytest.raises(type(error)):
-        await applier(client).create(OWNER, SECRET)
-
-
-async def test_a_creation_asks_first_whether_this_process_may_write() -> None:
-    def fence() -> float:
-        raise NotLeaderError("lease not held")
-
-    client = FakeClient()
-    with pytest.raises(NotLeaderError):
-        await Applier(client, fence).create(OWNER, SECRET)
-    assert client.calls == []
-
-
-def engine(client: FakeClient) -> Manifest:
-    labels = {"app": "vllm", "traffic": "true"}
-    return client.seed(PODS, {"metadata": {"name": "p", "namespace": "chat", "labels": labels}, "spec": {}})
-
-
-async def test_a_mark_changes_only_what_it_says_and_the_next_one_drops_the_rest_of_it() -> None:
-    client = FakeClient()
-    uid = engine(client)["metadata"]["uid"]
-    marked = await applier(client).mark("chat", "p", uid, {"traffic": "false", "since": "1"}, {"cost": "-1"})
-    assert marked["metadata"]["labels"] == {"app": "vllm", "traffic": "false", "since": "1"}
-    back = await applier(client).mark("chat", "p", uid, {"traffic": "true"}, {})
-    assert back["metadata"]["labels"] == {"app": "vllm", "traffic": "true"}
-    assert not back["metadata"]["annotations"]
-    assert len({MARKER, MANAGER}) == 2  # an apply of the whole by one manager drops what it does not name
-
-
-async def test_a_mark_is_for_the_very_pod_that_was_seen_and_for_the_leader() -> None:
-    client = FakeClient()
-    engine(client)
-    with pytest.raises(ConflictError):
-        await applier(client).mark("chat", "p", "another", {"traffic": "false"}, {})
-
-    def lost() -> float:
-        raise NotLeaderError("lost")
-
-    with pytest.raises(NotLeaderError):
-        await Applier(client, lost).mark("chat", "p", "another", {"traffic": "false"}, {})

@@ -1,3 +1,5 @@
+"""Requests through a simulated fleet: times, tokens, and what a look shows of them."""
+
 from dataclasses import replace
 from typing import Any
 
@@ -6,31 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.autoscale.fleet import (
-    CrashLoop,
-    Fault,
-    Fleet,
-    Hang,
-    Quota,
-    Requests,
-    Results,
-    ScrapeOutage,
-    Settings,
-    SlowStart,
-)
+from bench.autoscale.fleet import Fleet, Requests, Results, Settings
 from slmfleet.simulator.records import EngineModel
 
-ENGINE = EngineModel(num_blocks=400, a=0.05, p=2e-4, d=1e-4, kappa=2e-6, max_num_seqs=16, max_num_batched_tokens=512)
-STATIC = Settings(replicas=3, quota=3, ttft_objective=1.0, itl_objective=0.0600001)
-
-
-def made(count: int, rate: float, seed: int = 0, prompt: float = 400.0, output: float = 60.0) -> Requests:
-    random = np.random.default_rng(seed)
-    return Requests(
-        np.cumsum(random.exponential(1 / rate, count)),
-        np.clip(random.lognormal(np.log(prompt), 0.8, count), 1, 3000).astype(np.int64),
-        np.clip(random.lognormal(np.log(output), 0.9, count), 1, 1000).astype(np.int64),
-    )
+from .fleets import ENGINE, STATIC, made
 
 
 def shared(count: int, rate: float, seed: int = 0) -> Requests:
@@ -101,14 +82,6 @@ def test_the_same_seed_gives_the_same_run_and_another_other_start_times() -> Non
     assert not np.array_equal(pods(1), pods(2))
 
 
-def test_start_times_have_the_given_quantiles() -> None:
-    fleet = Fleet(made(10, 1.0), ENGINE, Settings(replicas=0, quota=300, start_p50=110.0, start_p90=180.0))
-    fleet.scale(300)
-    fleet.advance(2000.0)
-    pods = fleet.results().pods
-    assert np.quantile(pods[:, 1] - pods[:, 0], [0.5, 0.9]) == pytest.approx([110.0, 180.0], rel=0.1)
-
-
 @st.composite
 def loads(draw: st.DrawFn) -> Requests:
     count = draw(st.integers(1, 60))
@@ -171,126 +144,6 @@ def test_what_every_look_counts_adds_up(requests: Requests, router: Any) -> None
     assert sum(look.cached_prompt_tokens for look in looks) == results.cached.sum()
     assert sum(look.preemptions for look in looks) == results.preemptions
     assert sum(look.late_first_tokens for look in looks) == np.count_nonzero(results.ttft > 2.0)
-
-
-def drained(settings_: Settings, seconds: float = 400.0) -> tuple[Fleet, Results]:
-    """Three pods under load, of which two are taken away after 20 s."""
-    fleet = Fleet(made(400, 4.0), ENGINE, settings_)
-    fleet.advance(20.0)
-    fleet.scale(1)
-    fleet.advance(seconds)
-    return fleet, fleet.results()
-
-
-def test_a_drained_pod_answers_what_it_has_and_is_paid_until_then() -> None:
-    fleet, results = drained(STATIC)
-    assert (fleet.asked, fleet.ready) == (1, 1)
-    assert not results.failed.any()
-    gone = np.sort(results.pods[:, 2])
-    assert 20.0 < gone[0] <= gone[1] < 100.0
-    assert gone[2] == np.inf
-    assert results.gpu_seconds(10.0, 200.0) == pytest.approx(190.0 + (gone[0] - 10.0) + (gone[1] - 10.0))
-
-
-def test_what_still_runs_at_the_drain_timeout_fails() -> None:
-    _, results = drained(replace(STATIC, drain_timeout=1.0), 5000.0)
-    assert 0 < results.failed.sum() < 33
-    assert np.sort(results.pods[:, 2])[:2] == pytest.approx([21.0, 21.0])
-    assert not np.isfinite(results.finish[results.failed]).any()
-
-
-def test_scaling_up_takes_draining_pods_back_only_where_that_is_possible() -> None:
-    for put_back, ready in ((True, 3), (False, 1)):
-        fleet = Fleet(made(400, 4.0), ENGINE, replace(STATIC, put_back=put_back, quota=9))
-        fleet.advance(20.0)
-        fleet.scale(1)
-        fleet.scale(3)
-        assert (fleet.asked, fleet.ready) == (3, ready)
-
-
-def test_fewer_replicas_take_those_without_a_gpu_first_then_booting_then_idle_ones() -> None:
-    fleet = Fleet(made(50, 0.2), ENGINE, Settings(replicas=2, quota=5, faults=(Quota(0.0, 1e6, 4),)))
-    fleet.advance(9.0)
-    fleet.scale(5)
-    assert (fleet.ready, fleet.asked, fleet.unschedulable) == (2, 5, 1)
-    for desired, unschedulable, ready in ((4, 0, 2), (3, 0, 2), (2, 0, 2), (1, 0, 1)):
-        fleet.scale(desired)
-        assert (fleet.asked, fleet.unschedulable, fleet.ready) == (desired, unschedulable, ready)
-
-
-def faulty(*faults: Fault, **changes: Any) -> Fleet:
-    fields = {"replicas": 2, "quota": 6, "start_p50": 10.0, "start_p90": 10.0} | changes
-    return Fleet(made(2000, 3.0), ENGINE, Settings(faults=faults, **fields))
-
-
-def test_pods_beyond_the_quota_wait_cost_nothing_and_start_when_it_ends() -> None:
-    fleet = faulty(Quota(0.0, 50.0, 3))
-    fleet.advance(5.0)
-    fleet.scale(5)
-    fleet.advance(49.0)
-    assert (fleet.ready, fleet.unschedulable) == (3, 2)
-    fleet.advance(61.0)
-    assert (fleet.ready, fleet.unschedulable) == (5, 0)
-    assert fleet.results().gpu_seconds(0.0, 50.0) == pytest.approx(2 * 50.0 + 45.0)
-
-
-def test_a_crash_looping_pod_is_asked_for_and_paid_but_neither_ready_nor_pending() -> None:
-    fleet = faulty(CrashLoop(0.0, 100.0))
-    fleet.advance(1.0)
-    fleet.scale(4)
-    fleet.advance(6.0)
-    assert fleet.look().signals.pending == 2
-    fleet.advance(20.0)
-    assert (fleet.look().signals.pending, fleet.ready, fleet.asked) == (0, 3, 4)
-    fleet.advance(112.0)
-    assert fleet.ready == 4
-
-
-def test_slow_starts_take_their_factor() -> None:
-    fleet = faulty(SlowStart(0.0, 100.0, 3.0))
-    fleet.advance(1.0)
-    fleet.scale(3)
-    fleet.advance(30.0)
-    assert fleet.ready == 2
-    fleet.advance(31.5)
-    assert fleet.ready == 3
-
-
-def test_who_cannot_be_scraped_is_missing_and_its_amounts_are_not_made_up() -> None:
-    fleet = faulty(ScrapeOutage(10.5, 20.5, 0.5), replicas=6)
-    reporting, measured = {}, {}
-    for second in range(1, 25):
-        fleet.advance(float(second))
-        signals = fleet.look().signals
-        assert (signals.ready, len(fleet.look().running)) == (6, signals.reporting)
-        fleet.look()
-        reporting[second], measured[second] = signals.reporting, signals.measured
-    assert reporting[10] == reporting[21] == 6
-    assert 0 < reporting[15] < 6
-    assert measured[21] == reporting[20] == reporting[15]
-
-
-def test_a_hung_pod_stays_ready_until_it_is_replaced_and_its_requests_fail() -> None:
-    fleet = faulty(Hang(20.0, 60.0))
-    fleet.advance(40.0)
-    assert fleet.look().signals.hung == 0
-    fleet.advance(55.0)
-    signals = fleet.look().signals
-    assert (signals.ready, signals.hung) == (2, 1)
-    fleet.advance(61.0)
-    assert (fleet.ready, fleet.asked) == (1, 2)
-    fleet.advance(71.0)
-    assert fleet.ready == 2
-    assert fleet.results().failed.sum() > 0
-
-
-def test_a_look_is_as_old_as_its_lag() -> None:
-    fleet = faulty()
-    seen = []
-    for second in range(1, 31):
-        fleet.advance(float(second))
-        seen.append(fleet.look(15.0).signals.at)
-    assert seen == [1.0] * 15 + [float(second) for second in range(1, 16)]
 
 
 def test_a_late_router_keeps_those_in_time_who_can_be() -> None:

@@ -1,86 +1,16 @@
 """Pages of a fleet's pods to Signals: what every trouble means."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from functools import cache
+from dataclasses import replace
 from math import e, inf
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from slmfleet.core.autoscale.advice import PodLoad
-from slmfleet.core.autoscale.fleet import FORGET_SECONDS, FleetLooks, Objectives, Reading
-from slmfleet.core.autoscale.signals import Signals
+from slmfleet.core.autoscale.fleet import FORGET_SECONDS, FleetLooks, Reading
 from slmfleet.engine.histogram import Histogram
-from slmfleet.engine.page import EngineState, Page
+from slmfleet.engine.page import EngineState
 
-OBJECTIVES = Objectives(first_token=1.0, token_gap=0.1)
-EMPTY = Histogram((0.1, 1.0, inf), (0.0, 0.0, 0.0))
-AMOUNTS = (
-    "first_tokens",
-    "late_first_tokens",
-    "prompt_tokens",
-    "cached_prompt_tokens",
-    "generated_tokens",
-    "finished",
-    "finished_generated_tokens",
-    "late_tokens",
-    "token_gaps",
-    "preemptions",
-)
-
-
-def page(running: float = 1.0, waiting: float = 0.0, *, engines: int = 1, **changes: Any) -> Page:
-    """An engine that has done nothing yet; `steps` move it."""
-    steps = changes.get("steps", 0.0)
-    fields: dict[str, Any] = {
-        "engines": {str(n): EngineState(running, waiting, 0.5, steps, 0.0) for n in range(engines)},
-        "running": running,
-        "waiting": waiting,
-        "waiting_by_reason": {},
-        "kv_capacity": 1000.0,
-        "kv_usage": 0.5,
-        **dict.fromkeys(
-            (
-                "prompt_tokens",
-                "cached_prompt_tokens",
-                "generated_tokens",
-                "preemptions",
-                "prefix_queries",
-                "prefix_hits",
-                "finished",
-                "finished_generated_tokens",
-                "steps",
-                "step_tokens",
-                "queued",
-                "queue_seconds",
-            ),
-            0.0,
-        ),
-        "first_token": EMPTY,
-        "token_gap": EMPTY,
-    }
-    return Page(**fields | changes)
-
-
-class Fleet:
-    """Looks at pods every two seconds."""
-
-    def __init__(self) -> None:
-        self.looks: FleetLooks[str] = FleetLooks(hung_after=30.0)
-        self.now = 1000.0
-
-    def look(self, seconds: float = 2.0, *, pending: int = 0, **pods: Page | None) -> Signals:
-        self.now += seconds
-        ready = {name: None if it is None else Reading(self.now, it) for name, it in pods.items()}
-        return self.looks.look(self.now, ready, pending, OBJECTIVES)
-
-
-def amounts(signals: Signals) -> dict[str, float]:
-    return {name: getattr(signals, name) for name in AMOUNTS}
-
+from .fleets import AMOUNTS, OBJECTIVES, Fleet, amounts, page
 
 NOTHING = dict.fromkeys(AMOUNTS, 0.0)
 
@@ -263,65 +193,3 @@ def test_what_the_prefix_cache_answered_long_ago_counts_less() -> None:
     for _ in range(150):
         fleet.look(a=page(cached_prompt_tokens=1000.0))
     assert fleet.looks.loads["a"].cached_prompt_tokens == pytest.approx(1000 / e)
-
-
-COUNTERS = st.fixed_dictionaries(
-    {
-        name: st.sampled_from([0.0, 1.0, 50.0, 1e5, 1e12, 9e15])
-        for name in ("prompt_tokens", "generated_tokens", "finished")
-    }
-)
-BUCKETS = st.lists(st.sampled_from([0.0, 1.0, 100.0, 1e12]), min_size=3, max_size=3)
-PODS = st.dictionaries(st.sampled_from("abc"), st.none() | st.tuples(COUNTERS, BUCKETS))
-
-
-@cache
-def limits() -> Mapping[str, float]:
-    """What three engines may add in a second."""
-    return {
-        name: 3 * (2e4 if name in {"first_tokens", "late_first_tokens", "finished", "preemptions"} else 2e6)
-        for name in AMOUNTS
-    }
-
-
-@given(st.lists(st.tuples(st.sampled_from([0.5, 2.0, 7.0, 61.0, 0.0, -1.0]), PODS), max_size=12))
-def test_whatever_the_pages_show_amounts_are_never_negative_or_giant(looks: list[Any]) -> None:
-    fleet = Fleet()
-    gaps = 0.0
-    for seconds, pods in looks:
-        pages: dict[str, Page | None] = {}
-        for name, shown in pods.items():
-            if shown is None:
-                pages[name] = None
-                continue
-            counters, buckets = shown
-            counts = (buckets[0], buckets[0] + buckets[1], sum(buckets))
-            pages[name] = page(**counters, first_token=Histogram((0.1, 1.0, inf), counts))
-        signals = fleet.look(seconds, pending=0, **pages)
-        gaps = min(FORGET_SECONDS, gaps + max(0.0, seconds)) or FORGET_SECONDS
-        assert 0 <= (signals.measured or 0) <= signals.reporting <= signals.ready == len(pods)
-        for name, value in amounts(signals).items():
-            assert 0 <= value <= limits()[name] * FORGET_SECONDS
-        assert signals.late_first_tokens <= signals.first_tokens
-        assert all(
-            value >= 0
-            for value in asdict(signals).values()
-            if isinstance(value, (int, float)) and value is not signals.at
-        )
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1000)), min_size=2, max_size=30))
-def test_without_gaps_the_amounts_add_up_to_what_the_counters_gained(steps: list[tuple[int, int]]) -> None:
-    """However the engine is restarted (3): nothing that a page showed is lost."""
-    fleet, shown, gained, told = Fleet(), 0.0, 0.0, 0.0
-    fleet.look(a=page(generated_tokens=0.0, prompt_tokens=0.0))
-    prompts = 0.0
-    for kind, amount in steps:
-        restarted = kind == 3 and prompts > 0
-        shown, prompts = (0.0, 0.0) if restarted else (shown, prompts)
-        shown += amount
-        gained += amount
-        if not restarted:
-            prompts += 1.0
-        told += fleet.look(a=page(generated_tokens=shown, prompt_tokens=prompts)).generated_tokens
-    assert told == gained

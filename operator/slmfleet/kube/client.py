@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -11,16 +11,8 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from .errors import (
-    AlreadyExistsError,
-    ConflictError,
-    ExpiredError,
-    KubeError,
-    NamespaceGoneError,
-    NotFoundError,
-    RefusedError,
-    TransientError,
-)
+from .answers import error_of, parsed, result_of, words
+from .errors import KubeError, TransientError
 from .resources import PODS, Manifest, Resource
 
 PAGE: Final = 500
@@ -29,7 +21,6 @@ _TIMEOUT: Final = 30.0
 _SILENCE: Final = 150.0
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
-_UNAVAILABLE: Final = {401, 408, 429, 502, 503, 504}
 
 Query = list[tuple[str, str]]
 WriteHook = Callable[[str, str, str], None]
@@ -92,10 +83,10 @@ class Client:
             async for line in response.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise _error(int(event["object"].get("code") or 500), event["object"], None)
+                    raise error_of(int(event["object"].get("code") or 500), event["object"], None)
                 yield event["type"], event["object"]
         except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError is one
-            raise TransientError(f"watch of {resource.plural} broke: {_words(error)}") from error
+            raise TransientError(f"watch of {resource.plural} broke: {words(error)}") from error
         finally:
             response.close()
 
@@ -164,7 +155,7 @@ class Client:
             async for chunk in response.content.iter_chunked(64 * 1024):
                 tail = (tail + chunk)[-limit:]
         except (aiohttp.ClientError, OSError) as error:
-            raise TransientError(f"log of pod {namespace}/{pod} broke off: {_words(error)}") from error
+            raise TransientError(f"log of pod {namespace}/{pod} broke off: {words(error)}") from error
         finally:
             response.close()
         return tail
@@ -186,7 +177,7 @@ class Client:
             answer = await self._json(method, path, query, body, media=media, within=within)
             result = "ok"
         except KubeError as error:
-            result = _result(error)
+            result = result_of(error)
             raise
         finally:
             self.wrote(resource.kind, verb, result)
@@ -207,7 +198,7 @@ class Client:
         try:
             answer: Manifest = json.loads(await response.read())
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TransientError(f"{method} {path}: the answer broke off: {_words(error)}") from error
+            raise TransientError(f"{method} {path}: the answer broke off: {words(error)}") from error
         return answer
 
     async def _send(
@@ -230,9 +221,9 @@ class Client:
             response: aiohttp.ClientResponse = answer.response
             if response.status < 300:
                 return response
-            raise _error(response.status, _parsed(await response.read()), response.headers.get("Retry-After"))
+            raise error_of(response.status, parsed(await response.read()), response.headers.get("Retry-After"))
         except (aiohttp.ClientError, OSError) as error:  # OSError: TimeoutError is one
-            raise TransientError(f"{method} {path}: no answer from the API server: {_words(error)}") from error
+            raise TransientError(f"{method} {path}: no answer from the API server: {words(error)}") from error
 
 
 async def connect(user_agent: str, on_write: WriteHook | None = None) -> Client:
@@ -249,53 +240,3 @@ async def connect(user_agent: str, on_write: WriteHook | None = None) -> Client:
     api = ApiClient(configuration)
     api.user_agent = user_agent
     return Client(api, on_write)
-
-
-# Answers with 500 that stay until somebody repairs something, so the user must read about them: a webhook that cannot
-# be called, and a field that server-side apply does not know (kubernetes#139253).
-_LASTING: Final = ("webhook", "typed patch object")
-
-
-def _error(code: int, status: Manifest, retry_after: str | None) -> KubeError:
-    """The typed error of an answer; `status` is the server's metav1.Status."""
-    message = str(status.get("message") or f"HTTP {code}")[:4096]
-    details = _mapping(status.get("details"))
-    causes = details.get("causes")
-    reasons = [_mapping(cause).get("reason") for cause in causes] if isinstance(causes, list) else []
-    # What a namespace on its way out refuses (403) will not be there in a moment.
-    if "NamespaceTerminating" in reasons or (code == 404 and details.get("kind") == "namespaces"):
-        return NamespaceGoneError(message)
-    if code == 404:
-        return NotFoundError(message)
-    if code == 409:
-        return AlreadyExistsError(message) if status.get("reason") == "AlreadyExists" else ConflictError(message)
-    if code == 410:
-        return ExpiredError(message)
-    if (400 <= code < 500 and code not in _UNAVAILABLE) or (code == 500 and any(word in message for word in _LASTING)):
-        return RefusedError(message)
-    seconds = retry_after or details.get("retryAfterSeconds")
-    return TransientError(message, float(str(seconds)) if str(seconds).isdecimal() else None)
-
-
-def _result(error: KubeError) -> str:
-    """What a failed write counts as."""
-    kind = next(kind for kind in (NotFoundError, ConflictError, type(error)) if isinstance(error, kind))
-    return kind.__name__.removesuffix("Error").lower()
-
-
-def _mapping(value: object) -> Manifest:
-    """A proxy's answer may look like a Status and have anything in its fields."""
-    return value if isinstance(value, dict) else {}
-
-
-def _parsed(body: bytes) -> Manifest:
-    """The Status in an error's body; proxies in between answer with text."""
-    try:
-        status: Any = json.loads(body)
-    except ValueError:
-        status = {"message": body.decode(errors="replace").strip()}
-    return status if isinstance(status, dict) else {}
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -14,6 +14,18 @@ from bench.machine import described
 
 DROPPED: Final = ("series", "semi_synthetic", "aborted", "ttft_objective_s", "itl_objective_s", "requests", "static")
 COMMAND: Final = "make bench-autoscale"
+SINGLE_COLUMNS: Final = {
+    "family": "family",
+    "best single point": "params",
+    "of points": "points_tried",
+    "GPU / static": "gpu_by_static",
+    "met": "met",
+    "of": "of",
+    "short, points": "shortfall_points",
+    "ours / theirs": "ours_by_theirs",
+    "holds": "holds",
+}
+"""The columns of the first target, and what is in them."""
 
 
 def write(rows: Sequence[Row], folder: Path, missing: int = 0) -> None:
@@ -110,31 +122,9 @@ def page(rows: Sequence[Row], found: Mapping[str, Any], missing: int) -> str:
 def _targets(found: Mapping[str, Any]) -> list[str]:
     parts = ["## Targets\n"]
     if "a_best_single_configuration" in found:
-        head = [
-            "family",
-            "best single point",
-            "of points",
-            "GPU / static",
-            "met",
-            "of",
-            "short, points",
-            "ours / theirs",
-            "holds",
-        ]
-        keys = [
-            "family",
-            "params",
-            "points_tried",
-            "gpu_by_static",
-            "met",
-            "of",
-            "shortfall_points",
-            "ours_by_theirs",
-            "holds",
-        ]
-        rows = [[entry[key] for key in keys] for entry in found["a_best_single_configuration"]]
+        rows = [[entry[key] for key in SINGLE_COLUMNS.values()] for entry in found["a_best_single_configuration"]]
         parts += ["(a) Against each family's best single configuration over all workloads, plain router.\n"]
-        parts += [table(head, rows)]
+        parts += [table(list(SINGLE_COLUMNS), rows)]
     head = ["family", "defaults keep 99 %", "holds on", "of", "misses"]
     defaults = [
         [e["family"], e["default_met"], e["held"], e["of"], "; ".join(e["missed"]) or "-"] for e in found["b_defaults"]

@@ -104,20 +104,22 @@ def accepted_status(
         )
     carried = Running.carried(before)
     cold_start = target.cold_start or carried.cold_start
-    if held is not None and not facts.current:
-        return _status(slm, facts, statements, now, replace(carried, scaling=scaling, cold_start=cold_start))
+    stays = held is not None and not facts.current
+    running = carried if stays else _rendered(accepted, revision, desired, names.url)
+    return _status(slm, facts, statements, now, replace(running, scaling=scaling, cold_start=cold_start))
+
+
+def _rendered(accepted: Accepted, revision: Revision, desired: int, url: str) -> Running:
+    """What so many replicas of a revision run; nothing of what the scaling loop says."""
+    spec = accepted.spec
     image = next(c["image"] for c in revision.template["spec"]["containers"] if c["name"] == ENGINE_CONTAINER)
-    running = Running(
+    engine = {"version": spec.engine.version, "image": image, "adjusted": revision.adjusted or None}
+    return Running(
         gpus=desired * spec.parallelism.tensor if accepted.accelerator.resource_name else 0,
-        url=names.url,
-        engine=_carried(
-            EngineStatus, {"version": spec.engine.version, "image": image, "adjusted": revision.adjusted or None}
-        ),
+        url=url,
+        engine=_carried(EngineStatus, engine),
         revision=RevisionStatus(name=revision.name, renderer=revision.renderer),
-        scaling=scaling,
-        cold_start=cold_start,
     )
-    return _status(slm, facts, statements, now, running)
 
 
 def rejected_status(

@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.autoscale.hardware import MAX_NUM_SEQS
 from bench.autoscale.policy import Look, Policy
-from bench.autoscale.run import Setting
+from bench.autoscale.run import GOAL, Setting
 from slmfleet.core.autoscale.budget import Budget
 from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.decision import Bound, Need, Situation
@@ -60,6 +60,7 @@ def settings(setting: Setting) -> Settings:
         ttft_objective=gpu.ttft,
         step_time=gpu.step,
         max_num_seqs=MAX_NUM_SEQS,
+        allowed_late=1 - GOAL,
         holds_back=setting.router == "late",
     )
 

@@ -19,8 +19,8 @@ BUSY: dict[str, Any] = {
 QUIET: dict[str, Any] = {
     "first_tokens": 1.0,
     "prompt_tokens": 1_000.0,
-    "kv_tokens": 10_000.0,
-    "running": 10.0,
+    "kv_tokens": 200.0,
+    "running": 0.2,
     "finished": 1.0,
     "finished_generated_tokens": 200.0,
     "generated_tokens": 200.0,
@@ -288,6 +288,8 @@ def test_what_is_learned_is_small_and_rounded() -> None:
         prompt_tokens=1000,
         context_tokens=1000,
         kv_capacity=30_000,
+        answered=398,
+        seconds=199,
     )
 
 

@@ -6,6 +6,7 @@ from slmfleet.core.autoscale.history import Totals
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Gateway, Signals
 from slmfleet.core.autoscale.work import GENERIC, Arrivals, Field, WorkModel
+from slmfleet.engine.steptime import StepTime
 from tests.core.autoscale.make import L4, SETTINGS, look
 
 LEARNED = Learned(output_tokens=200, prompt_tokens=1000, context_tokens=1000, kv_capacity=30_000)
@@ -58,7 +59,7 @@ def test_work_by_hand() -> None:
 
 
 def test_means_are_those_of_three_minutes() -> None:
-    signals = look(0, cached_prompt_tokens=500.0, finished_generated_tokens=600.0, kv_tokens=48_000.0)
+    signals = look(0, cached_prompt_tokens=500.0, finished_generated_tokens=600.0, kv_tokens=600.0)
     model = WorkModel(SETTINGS, Learned())
     model.take(signals, seen(signals, 180))
     assert model.output == pytest.approx(300)
@@ -122,8 +123,14 @@ def test_the_speed_of_an_unknown_accelerator_is_measured(speed: float) -> None:
     assert model.step.kappa == pytest.approx(GENERIC.kappa * speed, rel=0.01)
 
 
-def test_a_known_accelerator_is_not_measured() -> None:
-    signals = look(0)
-    model = WorkModel(SETTINGS, Learned(speed=3.0))
-    model.take(signals, seen(signals, 180))
-    assert (model.step, model.speed) == (L4, 1.0)
+def test_a_known_accelerator_is_measured_from_where_it_stands() -> None:
+    model = WorkModel(SETTINGS, Learned(speed=2.0))
+    assert model.step == StepTime(2 * L4.a, 2 * L4.p, 2 * L4.d, 2 * L4.kappa)
+    # one replica, 10 sequences of 1,000 tokens, 500 prompt tokens a second, steps as long as L4 says
+    step = (L4.a + 10 * L4.d + 10_000 * L4.kappa) / (1 - L4.p * 500)
+    signals = look(
+        0, reporting=1, ready=1, running=10.0, kv_tokens=10_000.0, prompt_tokens=500.0, generated_tokens=10 / step
+    )
+    for _ in range(200):
+        model.take(signals, seen(signals, 180))
+    assert model.speed == pytest.approx(1.0, rel=0.01)

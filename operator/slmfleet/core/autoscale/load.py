@@ -17,6 +17,8 @@ SHORTEST = 10
 """Seconds that must be known before there is a mean."""
 PEAK = 300
 """Seconds that the highest load is kept for."""
+PEAK_IN_DEBT = 1800
+"""The same where more requests were late than the objective allows: what surprised once comes again."""
 BINS = 600
 """Seconds that totals reach back to."""
 
@@ -40,7 +42,7 @@ class Load:
         self.mean = 0.0
         """Work that comes in a second, over the last MEAN seconds: replicas, if each does what the model says."""
         self.means = Recent(PEAK)
-        self.peaks = Highest(PEAK)
+        self.peaks = Highest(PEAK_IN_DEBT)
         self._binned = 0.0
         self._carried = [0.0] * len(Field)
 
@@ -51,8 +53,13 @@ class Load:
 
     @property
     def peak(self) -> float:
-        """The highest mean of the last PEAK seconds."""
-        return self.peaks.at(self.seconds)
+        """The highest mean of the seconds that are remembered."""
+        return self.peaks.at(self.seconds, self.remembers)
+
+    @property
+    def remembers(self) -> float:
+        """Seconds that the highest load is kept for at present."""
+        return PEAK + self.budget.debt * (PEAK_IN_DEBT - PEAK)
 
     def take(self, signals: Signals, lead: float) -> None:
         """Take in a look; `lead` is how many seconds a new replica takes."""
@@ -86,10 +93,8 @@ class Load:
         self._bin(signals.at, amounts)
         self.model.take(signals, self.totals)
         self.capacity.take(signals, self.totals)
-        if self.settings.holds_back:
-            self.budget.take(
-                signals.seconds, signals.first_tokens * scale, signals.late_first_tokens * scale, self._overdue(), lead
-            )
+        first, late = signals.first_tokens * scale, signals.late_first_tokens * scale
+        self.budget.take(signals.seconds, first, late, self._overdue(), lead)
 
     def recent(self, seconds: int) -> float:
         """Work that came in a second, over the last `seconds`."""

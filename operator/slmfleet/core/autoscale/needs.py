@@ -30,7 +30,7 @@ def chance(load: Load, work: float) -> float:
 
 
 def work(load: Load, lead: float) -> Need:
-    """Replicas for the highest load of the last minutes."""
+    """Replicas for the highest load of the last minutes; in debt, of the last half hour."""
     base = load.peak
     lean = load.budget.dial.peak
     if lean > 0:
@@ -40,9 +40,15 @@ def work(load: Load, lead: float) -> Need:
     return Need(
         "work",
         (base + margin) / capacity,
-        f"(work of {base:.1f} replicas at the peak of the last minutes + {margin:.1f} for chance)"
+        f"(work of {base:.1f} replicas at the peak of the last {_window(load)} + {margin:.1f} for chance)"
         f" / capacity {capacity:.2f}",
     )
+
+
+def _window(load: Load) -> str:
+    if load.budget.debt == 0:
+        return "minutes"
+    return f"{load.remembers / 60:.0f} min, since more was late than the objective allows,"
 
 
 def backlog(load: Load) -> Need | None:

@@ -24,7 +24,7 @@ GENERIC = StepTime(a=0.010, p=70e-6, d=45e-6, kappa=0.08e-6)
 """Near an 8 B model on an A100, where the accelerator is not known. What counts is the ratio of the terms: `speed`
 is measured."""
 SPEEDS = (0.1, 20.0)
-"""Bounds of a measured speed: ten times as fast as GENERIC to a CPU."""
+"""Bounds of a measured speed: from ten times as fast as GENERIC to a CPU."""
 SPEED_RATE = 0.05
 """Share of a difference that one look takes over."""
 FULL = 0.9
@@ -63,9 +63,10 @@ class WorkModel:
 
     def __init__(self, settings: Settings, learned: Learned) -> None:
         self.settings = settings
-        self.step = settings.step_time or GENERIC
-        self.speed = 1.0 if settings.step_time else learned.speed
-        """How much longer a step takes than GENERIC says."""
+        self.speed = learned.speed
+        """How much longer a step takes than the prior says."""
+        self._prior = settings.step_time or GENERIC
+        self.step = _slower(self._prior, self.speed)
         self.output = learned.output_tokens or UNKNOWN_OUTPUT
         self.prompt = learned.prompt_tokens or UNKNOWN_PROMPT
         """Tokens to prefill for each request, without what the prefix cache has."""
@@ -91,11 +92,13 @@ class WorkModel:
             self.context = max(1.0, totals.over(Field.KV, WINDOW) / running)
         if signals.reporting and signals.kv_capacity > 0:
             self.kv_capacity = signals.kv_capacity / signals.reporting
-        if self.settings.step_time is None:
-            self._measure(totals)
+        self._measure(totals)
 
     def _measure(self, totals: Totals) -> None:
         """Learn how long steps take: each running sequence gets one token from each.
+
+        Also where the accelerator is known: prompts that wait for their chunks inside the engine lengthen what is
+        measured, and that is what a load of long prompts needs in reserve.
 
         A step of s seconds is speed x (a + d x running + kappa x KV tokens + p x what is prefilled in s seconds).
         """
@@ -105,11 +108,11 @@ class WorkModel:
             return
         seconds = running / generated
         prefilled = totals.over(Field.PROMPT, WINDOW) - totals.over(Field.CACHED, WINDOW)
-        step = GENERIC
+        step = self._prior
         load = (step.d * running + step.kappa * totals.over(Field.KV, WINDOW) + step.p * prefilled * seconds) / replicas
         speed = min(SPEEDS[1], max(SPEEDS[0], seconds / (step.a + load)))
         self.speed += SPEED_RATE * (speed - self.speed)
-        self.step = StepTime(*(term * self.speed for term in (step.a, step.p, step.d, step.kappa)))
+        self.step = _slower(step, self.speed)
 
     def arrivals(self, signals: Signals) -> Arrivals:
         """What came since the look before.
@@ -162,6 +165,11 @@ class WorkModel:
         """Seconds of a replica that the fleet has worked off since the look before."""
         prefilled = max(0.0, signals.prompt_tokens - signals.cached_prompt_tokens)
         return self.step.p * prefilled + signals.generated_tokens * self.decode
+
+
+def _slower(step: StepTime, factor: float) -> StepTime:
+    """All terms by that much."""
+    return StepTime(step.a * factor, step.p * factor, step.d * factor, step.kappa * factor)
 
 
 def coverage(signals: Signals) -> float:

@@ -10,10 +10,11 @@ from bench.autoscale.run import GOAL, Setting
 from slmfleet.core.autoscale.budget import Budget
 from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.decision import Bound, Need, Situation
-from slmfleet.core.autoscale.history import Highest
+from slmfleet.core.autoscale.history import Highest, Totals
 from slmfleet.core.autoscale.load import MEAN
 from slmfleet.core.autoscale.scaler import Scaler
 from slmfleet.core.autoscale.settings import Learned, Settings
+from slmfleet.core.autoscale.work import WorkModel
 
 PERIOD: Final = 2.0
 LAG: Final = 1.0
@@ -88,6 +89,13 @@ class Believed(Capacity):
         """Learn nothing from a look."""
 
 
+class Promised(WorkModel):
+    """Steps take what the accelerator's class promises."""
+
+    def measure(self, totals: Totals) -> None:
+        """Learn nothing from how long steps take."""
+
+
 class Unspent(Budget):
     """No miss is counted, and every known margin kept."""
 
@@ -98,6 +106,12 @@ class Unspent(Budget):
 def _no_learning(known: Settings) -> Scaler:
     scaler = Scaler(known)
     scaler.load.capacity = Believed(known, Learned().capacity)
+    return scaler
+
+
+def _no_speed(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.load.model = Promised(known, Learned())
     return scaler
 
 
@@ -131,6 +145,7 @@ PARTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
     "slmfleet-minus-backlog": _without("backlog"),
     "slmfleet-minus-kv": _without("kvCache"),
     "slmfleet-minus-learning": _no_learning,
+    "slmfleet-minus-speed": _no_speed,
     "slmfleet-minus-memory": _no_memory,
     "slmfleet-minus-hold": _no_hold,
     "slmfleet-minus-budget": _no_budget,

@@ -18,6 +18,7 @@ from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
 from slmfleet.core.autoscale.spec import learned_of, settings_of
 from slmfleet.core.types import Manifest
+from slmfleet.engine.steptime import StepTime
 from slmfleet.kube.cache import Cache, Selection
 from slmfleet.kube.resources import CHILDREN, Key
 from slmfleet.runtime.cold_starts import ColdStarts
@@ -278,4 +279,22 @@ def test_the_users_words_become_settings() -> None:
     spec = SLMDeploymentSpec.model_validate(
         make.slm(scaling=scaling, engine={"version": "0.32.0", "maxNumSeqs": 64})["spec"]
     )
-    assert settings_of(spec, 9) == Settings(0.5, 2.0, 4.0, 0.8, None, 64, settle=9, idle_after=600.0)
+    step = StepTime(a=0.01, p=1e-4)
+    assert settings_of(spec, 9, step) == Settings(0.5, 2.0, 4.0, 0.8, step, 64, settle=9, idle_after=600.0)
+
+
+async def test_a_changed_accelerator_class_is_a_new_prior_and_what_was_learned_stays() -> None:
+    w = World()
+    await w.steps()
+    (before,) = w.scalers
+    changed = {
+        "metadata": {"name": "nvidia-l4", "uid": "class-uid", "resourceVersion": "7"},
+        "spec": {"platform": "cuda", "memory": "24Gi", "memoryBandwidthGBps": 600, "fp16Tflops": 121},
+    }
+    w.objects.accelerator_event("ADDED", changed)
+    await w.steps()
+    _, after = w.scalers
+    assert before.settings.step_time is not None
+    assert after.settings.step_time is not None
+    assert after.settings.step_time.a < before.settings.step_time.a
+    assert after.before == replace(Learned(), capacity=0.5)

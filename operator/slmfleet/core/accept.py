@@ -57,13 +57,11 @@ def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
     if windows := list(_windows(spec)):
         return Verdict(Reason.INVALID_SPEC, "; ".join(windows[:MAX_ERRORS]))
     wanted = spec.accelerator.class_name
-    custom: AcceleratorClassSpec | None = None
-    if accelerator is not None:
-        try:
-            custom = AcceleratorClassSpec.model_validate_json(json.dumps(accelerator.get("spec", {})))
-        except ValidationError as error:
-            problem = describe(error, "spec")
-            return Verdict(Reason.UNKNOWN_ACCELERATOR, f"AcceleratorClass {wanted} cannot be used: {problem}")
+    try:
+        custom = None if accelerator is None else accelerator_class(accelerator)
+    except ValidationError as error:
+        problem = describe(error, "spec")
+        return Verdict(Reason.UNKNOWN_ACCELERATOR, f"AcceleratorClass {wanted} cannot be used: {problem}")
     chosen = custom or builtin(wanted)
     if chosen is None:
         return Verdict(Reason.UNKNOWN_ACCELERATOR, _unknown(wanted))
@@ -78,6 +76,11 @@ def accept(slm: Manifest, accelerator: Manifest | None) -> Accepted | Verdict:
         *map(str, resolution.problems),
     ]
     return Accepted(spec, chosen, custom, request, resolution, tuple(objections))
+
+
+def accelerator_class(accelerator: Manifest) -> AcceleratorClassSpec:
+    """What an AcceleratorClass object says. Raises ValidationError."""
+    return AcceleratorClassSpec.model_validate_json(json.dumps(accelerator.get("spec", {})))
 
 
 def describe(error: ValidationError, root: str) -> str:

@@ -23,17 +23,17 @@ MAX_SECONDS: Final = 4 * 3600
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([BbMm])(?![A-Za-z0-9])")
 
 
-def billions_of_parameters(uri: str) -> float:
-    """The model's size as its path tells it, in 10^9 parameters: the largest size named, else a cautious guess."""
+def billions_of_parameters(uri: str) -> float | None:
+    """The model's size as its path tells it, in 10^9 parameters: the largest size named; None where none is."""
     path = uri.partition("://")[2].partition("/")[2]
     sizes = [
         int(experts or 1) * float(size) * (1 if unit in "Bb" else 0.001) for experts, size, unit in _SIZE.findall(path)
     ]
-    return max(sizes, default=UNKNOWN_BILLIONS)
+    return max(sizes, default=None)
 
 
 def start_budget(uri: str) -> int:
     """Seconds that a replica of the model at `uri` gets to answer its first health check."""
-    gigabytes = billions_of_parameters(uri) * BYTES_PER_PARAMETER
+    gigabytes = (billions_of_parameters(uri) or UNKNOWN_BILLIONS) * BYTES_PER_PARAMETER
     rate = DOWNLOAD_GB_PER_SECOND if uri.startswith("hf://") else READ_GB_PER_SECOND
     return min(MAX_SECONDS, round(FIXED_SECONDS + gigabytes / rate))

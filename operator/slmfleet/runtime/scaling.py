@@ -16,6 +16,7 @@ from slmfleet.core.autoscale.bounds import ceiling, floor
 from slmfleet.core.autoscale.decision import Decision, Situation
 from slmfleet.core.autoscale.drain import standing
 from slmfleet.core.autoscale.fleet import Objectives
+from slmfleet.core.autoscale.prior import prior
 from slmfleet.core.autoscale.report import REFRESH_SECONDS
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
@@ -64,7 +65,8 @@ class _Fleet:
     """What is kept of one fleet."""
 
     uid: str
-    generation: int
+    version: tuple[int, str]
+    """The generation of the spec, and the version of its AcceleratorClass."""
     spec: SLMDeploymentSpec
     settings: Settings
     release: EngineVersion
@@ -190,19 +192,21 @@ class Scaling:
         if slm is None:
             self._fleets.pop(key, None)
             return None
-        known, uid, generation = self._fleets.get(key), uid_of(slm), slm["metadata"].get("generation", 0)
-        if known is not None and (known.uid, known.generation) == (uid, generation):
+        accelerator = self._world.objects.accelerator_of(slm)
+        known, uid, version = self._fleets.get(key), uid_of(slm), _version(slm, accelerator)
+        if known is not None and (known.uid, known.version) == (uid, version):
             return known
         spec = scaling_spec(slm)
         if spec is None:
             self._fleets.pop(key, None)
             return None
-        release, settings = EngineVersion.parse(spec.engine.version), settings_of(spec, self._settle)
+        release = EngineVersion.parse(spec.engine.version)
+        settings = settings_of(spec, self._settle, prior(spec, accelerator))
         if known is None or known.uid != uid:
-            known = _Fleet(uid, generation, spec, settings, release, self._make(settings, learned_of(slm)))
+            known = _Fleet(uid, version, spec, settings, release, self._make(settings, learned_of(slm)))
         elif settings != known.settings:
             known.scaler = self._make(settings, known.scaler.learned())
-        known.spec, known.settings, known.generation, known.release = spec, settings, generation, release
+        known.spec, known.settings, known.version, known.release = spec, settings, version, release
         self._fleets[key] = known
         return known
 
@@ -233,6 +237,12 @@ class Scaling:
 
     def _pods(self, key: Key) -> list[Manifest]:
         return [child for child in self._world.cache.children(key) if child["kind"] == PODS.kind]
+
+
+def _version(slm: Manifest, accelerator: Manifest | None) -> tuple[int, str]:
+    """Stays the same while neither the spec nor its AcceleratorClass changes."""
+    known = "" if accelerator is None else accelerator["metadata"].get("resourceVersion", "")
+    return slm["metadata"].get("generation", 0), known
 
 
 def _advice(scaler: Scaler, situation: Situation, look: FleetLook) -> Advice:

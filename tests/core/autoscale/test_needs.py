@@ -54,7 +54,9 @@ def test_in_debt_the_peak_of_half_an_hour_counts_and_the_message_says_why() -> N
     assert load.peak == pytest.approx(EACH, rel=0.05)
     load.budget.debt = 1.0
     assert load.peak == pytest.approx(8 * EACH, rel=0.02)
-    assert "at the peak of the last 30 min, since more was late than the objective allows, +" in work(load, LEAD).formula
+    assert (
+        "at the peak of the last 30 min, since more was late than the objective allows, +" in work(load, LEAD).formula
+    )
 
 
 def test_a_lean_fleet_is_sized_for_a_quantile_without_a_margin() -> None:

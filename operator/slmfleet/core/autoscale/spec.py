@@ -10,17 +10,18 @@ from pydantic.alias_generators import to_camel
 from slmfleet.api.quantities import fine_seconds
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.types import Manifest
+from slmfleet.engine.steptime import StepTime
 
 from .bounds import schedules
 from .schedules import problem
 from .settings import Learned, Settings
 
 
-def settings_of(spec: SLMDeploymentSpec, settle: float) -> Settings:
+def settings_of(spec: SLMDeploymentSpec, settle: float, prior: StepTime | None) -> Settings:
     """What the user's spec means for the decision, `settle` seconds after the first look."""
     scaling = spec.scaling
     assert scaling is not None
-    given: dict[str, Any] = {"settle": settle}
+    given: dict[str, Any] = {"settle": settle, "step_time": prior}
     if (objectives := scaling.objectives) is not None:
         given["ttft_objective"] = _seconds(objectives.ttft_p95)
         given["itl_objective"] = _seconds(objectives.itl_p95)

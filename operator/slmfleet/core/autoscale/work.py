@@ -92,9 +92,9 @@ class WorkModel:
             self.context = max(1.0, totals.over(Field.KV, WINDOW) / running)
         if signals.reporting and signals.kv_capacity > 0:
             self.kv_capacity = signals.kv_capacity / signals.reporting
-        self._measure(totals)
+        self.measure(totals)
 
-    def _measure(self, totals: Totals) -> None:
+    def measure(self, totals: Totals) -> None:
         """Learn how long steps take: each running sequence gets one token from each.
 
         Also where the accelerator is known: prompts that wait for their chunks inside the engine lengthen what is

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from . import accelerator, slmdeployment
+from . import accelerator, loraadapter, slmdeployment
 from .base import GROUP, VERSION, Rule, rule
 from .schema import RULES, Schema, structural, without_defaults
 from .status import SLMDeploymentStatus
@@ -162,6 +162,33 @@ ACCELERATOR_CLASS: Final = Definition(
         Column("Resource", ".spec.resourceName", "string", "Extended resource that pods request."),
         Column("Cost/h", ".spec.costPerHour", "string", "Price of one GPU in US dollars per hour."),
         _AGE,
+    ),
+)
+
+LORA_ADAPTER: Final = Definition(
+    kind=loraadapter.KIND,
+    plural=loraadapter.PLURAL,
+    short_name="lora",
+    scope="Namespaced",
+    description="One LoRA adapter, served beside the model of one SLMDeployment.",
+    spec=loraadapter.LoRAAdapterSpec,
+    status=loraadapter.LoRAAdapterStatus,
+    rules=(_NAME,),
+    columns=(
+        Column("Deployment", ".spec.deploymentRef.name", "string", "The SLMDeployment that serves it."),
+        Column("Loaded", ".status.loaded", "string", "Pods that serve it and pods that should."),
+        Column("Rank", ".status.rank", "integer", "Its largest rank."),
+        Column("Version", ".status.version", "string", "Digits of the digest of the version that clients get."),
+        Column("Phase", ".status.phase", "string", "The state in one word; the conditions say why."),
+        _AGE,
+        Column("Source", ".spec.source.uri", "string", "Where its files come from.", priority=1),
+        Column(
+            "Reason",
+            '.status.conditions[?(@.type=="Ready")].reason',
+            "string",
+            "What holds it back, in one word.",
+            priority=1,
+        ),
     ),
 )
 

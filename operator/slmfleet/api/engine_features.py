@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import ApiModel, EngineWord, cel, rule
+from .base import ApiModel, EngineWord, ObjectName, cel, rule
 from .places import Revision, hub_only, place
 from .pod import KeyRef
 
@@ -119,6 +119,11 @@ class LoRA(ApiModel):
         le=65_536,
         description="Adapters that are kept in host memory. An adapter beyond it is read from its files again, so set "
         "it to the number of adapters. Default: maxAdapters.",
+    )
+    claim_name: ObjectName | None = Field(
+        None,
+        description="PersistentVolumeClaim whose folder `adapters` the engines read adapters from. Default: the claim "
+        "of model.cache.",
     )
 
 

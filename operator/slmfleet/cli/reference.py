@@ -65,7 +65,7 @@ def _type(field: Schema) -> str:
         return f"map of {_type(field['additionalProperties'])}"
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
-    return str(field["type"])
+    return str(field.get("type", "integer or string"))
 
 
 def _bounds(field: Schema) -> str:

@@ -12,6 +12,8 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "slmfleet"
 DEPLOYMENT: Final = f"{GROUP}/deployment"
 REVISION: Final = f"{GROUP}/revision"
+ADAPTER: Final = f"{GROUP}/adapter"
+"""The adapter that an object is for."""
 RETAINED: Final = f"{GROUP}/retained"
 TRAFFIC: Final = f"{GROUP}/traffic"
 DRAINING_SINCE: Final = f"{GROUP}/draining-since"
@@ -64,6 +66,11 @@ class Names:
     def network_policy(self) -> str:
         """The policy on the engine pods; people give policies of their own the bare names of applications."""
         return f"{self.name}-engine"
+
+    @property
+    def adapter_table(self) -> str:
+        """The ConfigMap with the adapters that a starting engine loads."""
+        return f"{self.name}-adapters"
 
     @property
     def url(self) -> str:

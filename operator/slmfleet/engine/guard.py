@@ -30,9 +30,10 @@ def sources() -> Mapping[str, str]:
     return {name: (folder / name).read_text(encoding="utf-8") for name in _FILES}
 
 
-def config(guard: Guard) -> str:
-    """config.json."""
+def config(guard: Guard, adapters: Mapping[str, object] | None = None) -> str:
+    """config.json; `adapters` is what the guard is told about them, None where it has none to look after."""
     wanted = {"maxBody": size(guard.max_body), "extraRoutes": guard.extra_routes or [], "state": STATE}
+    wanted |= {} if adapters is None else {"adapters": dict(adapters)}
     return json.dumps(wanted, indent=2) + "\n"
 
 

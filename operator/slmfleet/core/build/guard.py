@@ -15,6 +15,7 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.digests import digest
 from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
+from slmfleet.engine.adapters import enabled, guard_config
 from slmfleet.engine.guard import (
     FOLDER,
     KEEP_ALIVE,
@@ -41,7 +42,10 @@ class GuardNames:
 
 def guard_files(spec: SLMDeploymentSpec, sources: Mapping[str, str]) -> dict[str, str] | None:
     """The guard's package with its configuration, by file name; None where the spec wants no guard."""
-    return {**sources, "config.json": config(spec.guard)} if spec.guard.enabled else None
+    if not spec.guard.enabled:
+        return None
+    adapters = guard_config(spec) if enabled(spec) else None
+    return {**sources, "config.json": config(spec.guard, adapters)}
 
 
 def guard_names(names: Names, files: Mapping[str, str], key: bytes) -> GuardNames:

@@ -48,7 +48,7 @@ def pod_template(
             "terminationGracePeriodSeconds": pre_stop + drain + EXIT_SECONDS,
             "securityContext": security_context(overlay),
             "affinity": parts.affinity(names, spec, accelerator),
-            "containers": [engine_container(spec, accelerator, image, resolution, guarded=guard is not None)],
+            "containers": [engine_container(names, spec, accelerator, image, resolution, guarded=guard is not None)],
             "volumes": parts.volumes(
                 names, spec, accelerator, resolution, [] if guard is None else guard_volumes(guard)
             ),
@@ -61,7 +61,13 @@ def pod_template(
 
 
 def engine_container(
-    spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec, image: str, resolution: Resolution, *, guarded: bool
+    names: Names,
+    spec: SLMDeploymentSpec,
+    accelerator: AcceleratorClassSpec,
+    image: str,
+    resolution: Resolution,
+    *,
+    guarded: bool,
 ) -> Manifest:
     """The container that runs vLLM."""
     budget = start_seconds(spec)
@@ -87,7 +93,7 @@ def engine_container(
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": parts.mounts(spec, resolution.files, guard_mounts() if guarded else []),
+        "volumeMounts": parts.mounts(names, spec, resolution.files, guard_mounts() if guarded else []),
     }
 
 

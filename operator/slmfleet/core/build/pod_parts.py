@@ -13,6 +13,8 @@ from slmfleet.core.types import Manifest
 from slmfleet.engine.container import PVC_MOUNT, local_claim
 from slmfleet.engine.resolution import HostMemory, MountedFile, Resolution, Variable
 
+from .adapter_volume import adapter_claim, adapter_mounts, adapter_volumes
+
 CACHE: Final = "/cache"
 DEFAULT_REQUESTS: Final = {"cpu": 1, "memory_gi": 4}
 SHM_SIZE: Final = {"cuda": 2 * GIB, "rocm": 8 * GIB, "cpu": 2 * GIB}
@@ -85,13 +87,19 @@ def volumes(
         if cache is None
         else {"name": "cache", "persistentVolumeClaim": {"claimName": cache.claim_name or names.cache_claim}},
     ]
+    adapters = adapter_claim(names, spec)
     if (claim := local_claim(spec.model.uri)) is not None:
-        own.append({"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+        # The kubelet makes the adapters' folder where it is missing: it must be able to write then.
+        read_only = {} if claim == adapters else {"readOnly": True}
+        own.append({"name": "model", "persistentVolumeClaim": {"claimName": claim, **read_only}})
+    own += adapter_volumes(names, spec)
     files = map(_file_volume, resolution.files)
     return [*own, *files, *more, *(_volume(extra) for extra in spec.pod.volumes or [])]
 
 
-def mounts(spec: SLMDeploymentSpec, files: Iterable[MountedFile], more: Iterable[Manifest]) -> list[Manifest]:
+def mounts(
+    names: Names, spec: SLMDeploymentSpec, files: Iterable[MountedFile], more: Iterable[Manifest]
+) -> list[Manifest]:
     """Where the engine sees the volumes."""
     own: list[Manifest] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod
@@ -100,6 +108,7 @@ def mounts(spec: SLMDeploymentSpec, files: Iterable[MountedFile], more: Iterable
     ]
     if local_claim(spec.model.uri) is not None:
         own.append({"name": "model", "mountPath": PVC_MOUNT, "readOnly": True})
+    own += adapter_mounts(names, spec)
     own += [{"name": _folder(file).name, "mountPath": str(_folder(file)), "readOnly": True} for file in files]
     users = [
         {"name": _volume_name(extra), "mountPath": extra.mount_path, "readOnly": extra.read_only}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from slmfleet.api.engine_features import LoRA, Speculative
-from slmfleet.engine import facts
+from slmfleet.engine import adapters, facts
 from slmfleet.engine.container import model_argument
 from slmfleet.engine.resolution import Adjustment, Argument, Doubt, Item, Problem, Remark, Request, Variable
 
@@ -95,6 +95,10 @@ def _lora(r: Request, wanted: LoRA) -> Iterator[Item]:
     for flag, value, name in limits:
         if value is not None:
             yield from option(r, flag, value, field=f"{field}.{name}")
+    if adapters.enabled(r.spec):
+        yield Variable(adapters.RUNTIME_UPDATES, field, "without it vLLM has no routes to load an adapter", "1")
+    elif r.spec.guard.enabled:
+        yield Remark(field, "no LoRAAdapter can be loaded while extraArgs has --api-server-count: vLLM refuses both")
 
 
 def _sleep(r: Request) -> Iterator[Item]:

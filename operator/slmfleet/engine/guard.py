@@ -20,7 +20,10 @@ KEEP_ALIVE_SECONDS: Final = 5
 """After so many idle seconds vLLM closes a connection, unless the variable says otherwise (vllm/envs.py)."""
 MAX_KEEP_ALIVE_SECONDS: Final = 600
 
-_FILES: Final = ("__init__.py", "drain.py", "launch.py", "middleware.py", "routes.py")
+_FILES: Final = (
+    *("__init__.py", "adapter_files.py", "adapter_tensors.py"),
+    *("drain.py", "launch.py", "middleware.py", "routes.py"),
+)
 
 
 @functools.cache

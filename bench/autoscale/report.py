@@ -24,6 +24,8 @@ SINGLE_COLUMNS: Final = {
     "short, points": "shortfall_points",
     "ours / theirs": "ours_by_theirs",
     "holds": "holds",
+    "cheapest point that misses no more than ours": "as_good_gpu_by_static",
+    "ours / that": "ours_by_as_good",
 }
 """The columns of the first target, and what is in them."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bench.autoscale.cases import SPIKY
 from bench.autoscale.families import BASELINES
-from bench.autoscale.tuning import best_single, by_point, relative, shortfall
+from bench.autoscale.tuning import best_single, by_point, complete, relative, shortfall
 
 Row = Mapping[str, Any]
 Cell = tuple[str, str, str, int, str]
@@ -74,9 +74,18 @@ def against_best_single(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 **other,
                 "ours_by_theirs": round(ratio, 4),
                 "holds": ratio < 1 and as_good,
+                **_at_our_attainment(mine, [summary(some) for some in complete(rows, family).values()]),
             }
         )
     return entries
+
+
+def _at_our_attainment(mine: Row, points: Iterable[Row]) -> dict[str, float | None]:
+    """The cheapest of a family's points that misses no more than ours does, over all workloads; None without any."""
+    enough = [p for p in points if p["shortfall_points"] <= mine["shortfall_points"] + 100 * A_HAIR]
+    cheapest = min((float(point["gpu_by_static"]) for point in enough), default=None)
+    ratio = None if cheapest is None else round(mine["gpu_by_static"] / cheapest, 4)
+    return {"as_good_gpu_by_static": cheapest, "ours_by_as_good": ratio}
 
 
 def against_defaults(rows: Sequence[Row]) -> list[dict[str, Any]]:

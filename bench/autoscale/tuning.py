@@ -42,11 +42,16 @@ def by_point(rows: Iterable[Row], family: str) -> dict[str, list[Row]]:
     return {params: list(cells.values()) for params, cells in found.items()}
 
 
-def best_single(rows: Iterable[Row], family: str) -> tuple[Params, list[Row]]:
-    """The point that scores best over all the rows' cases, and its rows; given-up runs are never chosen over others."""
+def complete(rows: Iterable[Row], family: str) -> dict[str, list[Row]]:
+    """A family's points (JSON) that ran on all of the rows' cases."""
     points = by_point(rows, family)
     most = max(len(found) for found in points.values())
-    full = {params: found for params, found in points.items() if len(found) == most}
+    return {params: found for params, found in points.items() if len(found) == most}
+
+
+def best_single(rows: Iterable[Row], family: str) -> tuple[Params, list[Row]]:
+    """The point that scores best over all the rows' cases, and its rows; given-up runs are never chosen over others."""
+    full = complete(rows, family)
     params = min(full, key=lambda p: score(full[p]))
     return json.loads(params), full[params]
 

@@ -75,6 +75,18 @@ def test_cheaper_must_not_mean_later(mine: tuple[float, float], theirs: tuple[fl
     assert {entry["holds"] for entry in entries} == {holds}
 
 
+def test_the_cheapest_point_that_is_as_good_is_told() -> None:
+    rows = [
+        row("slmfleet", 8.0, 0.02),
+        *rows_of_everybody(5.0, 0.05),
+        row("kpa", 10.0, 0.02, params={"target": 10.0}),
+        row("kpa", 16.0, 0.0, params={"target": 15.0}),
+    ]
+    entries = {entry["family"]: entry for entry in targets.against_best_single(rows)}
+    assert (entries["kpa"]["as_good_gpu_by_static"], entries["kpa"]["ours_by_as_good"]) == (1.0, 0.8)
+    assert entries["keda"]["ours_by_as_good"] is None
+
+
 @pytest.mark.parametrize(
     ("mine", "theirs", "held"),
     [

@@ -14,6 +14,7 @@ from slmfleet.core.autoscale.history import Highest, Totals
 from slmfleet.core.autoscale.load import MEAN
 from slmfleet.core.autoscale.scaler import Scaler
 from slmfleet.core.autoscale.settings import Learned, Settings
+from slmfleet.core.autoscale.surprises import Surprises
 from slmfleet.core.autoscale.work import WorkModel
 
 PERIOD: Final = 2.0
@@ -96,6 +97,13 @@ class Promised(WorkModel):
         """Learn nothing from how long steps take."""
 
 
+class Unsurprised(Surprises):
+    """Nothing comes in waves."""
+
+    def take(self, *_: object) -> None:
+        """Count nothing."""
+
+
 class Unspent(Budget):
     """No miss is counted, and every known margin kept."""
 
@@ -112,6 +120,12 @@ def _no_learning(known: Settings) -> Scaler:
 def _no_speed(known: Settings) -> Scaler:
     scaler = Scaler(known)
     scaler.load.model = Promised(known, Learned())
+    return scaler
+
+
+def _no_waves(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.load.surprises = Unsurprised(known)
     return scaler
 
 
@@ -146,6 +160,7 @@ PARTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
     "slmfleet-minus-kv": _without("kvCache"),
     "slmfleet-minus-learning": _no_learning,
     "slmfleet-minus-speed": _no_speed,
+    "slmfleet-minus-waves": _no_waves,
     "slmfleet-minus-memory": _no_memory,
     "slmfleet-minus-hold": _no_hold,
     "slmfleet-minus-budget": _no_budget,

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from slmfleet.core.autoscale.budget import Budget, Dial
@@ -82,30 +80,3 @@ def test_the_account_outlives_a_restart() -> None:
 
 def test_the_account_covers_six_hours() -> None:
     assert spend(420, {0: 600.0}).account() == pytest.approx((216_000, 0, 21_600))
-
-
-@pytest.mark.parametrize(
-    ("late", "debt"),
-    [(0, 0), (720, 0), (1440, 1 / 3), (2160, 2 / 3), (2880, 1), (7200, 1)],
-)
-def test_a_debt_grows_from_the_allowed_misses_to_four_times_as_many(late: float, debt: float) -> None:
-    # 1 % of two hours at 10 a second is 720 requests
-    assert spend(120, {10: late}).debt == pytest.approx(debt, abs=0.01)
-
-
-def test_behind_a_plain_router_nothing_is_offered_but_debts_count() -> None:
-    plain = replace(SETTINGS, holds_back=False)
-    assert spend(120, {}, Budget(plain, Learned())).dial == Dial(0.0)
-    assert spend(120, {10: 2880.0}, Budget(plain, Learned())).debt == pytest.approx(1, abs=0.01)
-
-
-def test_a_debt_is_paid_by_answers_in_time() -> None:
-    budget = spend(120, {10: 2880.0})
-    spend(240, {}, budget)
-    assert budget.debt == pytest.approx(1 / 9, abs=0.01)  # 2,880 of the 2,160 that 6 h allow
-    spend(360, {}, budget)
-    assert budget.debt == 0.0
-
-
-def test_a_few_requests_make_no_debt() -> None:
-    assert Budget(SETTINGS, Learned(answered=100, late=100, seconds=600)).debt == 0.0

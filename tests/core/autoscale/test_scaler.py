@@ -288,8 +288,6 @@ def test_what_is_learned_is_small_and_rounded() -> None:
         prompt_tokens=1000,
         context_tokens=1000,
         kv_capacity=30_000,
-        answered=398,
-        seconds=199,
     )
 
 

@@ -1,7 +1,6 @@
 """The error budget: how lean a fleet may run, from how many of the misses that an objective allows are left.
 
-An objective allows misses. An account of them moves one dial from 0 (every known margin) to 1 (lean); where more were
-missed than is allowed, the fleet is in debt and remembers for longer what it needed.
+An objective allows misses. An account of them moves one dial from 0 (every known margin) to 1 (lean).
 """
 
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ ENOUGH = 200
 """First tokens before anything is offered."""
 SLOWEST = 0.005
 """What the dial gains in a second at most: 200 s from one end to the other."""
-DEBT = (1.0, 4.0)
-"""How many times the allowed misses begin a debt, and make it a full one."""
 
 
 def clamp(value: float) -> float:
@@ -54,14 +51,10 @@ class Budget:
 
     def __init__(self, settings: Settings, learned: Learned) -> None:
         self._allowed = settings.allowed_late
-        self._spends = settings.holds_back
         self._minutes = Totals(2, WINDOW)
         self._before = (learned.answered, learned.late, learned.seconds)
         self._answered = self._late = self._seconds = 0.0
         self.dial = Dial(0.0)
-        """Stays at 0 behind a plain router: there misses come in lumps, and are known too late to be dosed."""
-        self.debt = 0.0
-        """0 while the misses are within what is allowed, 1 where they are a multiple of it."""
 
     def take(self, seconds: float, answered: float, late: float, waiting_late: float, lead: float) -> None:
         """Take in a look: first tokens, the late ones of them, requests that are late already while they wait."""
@@ -71,11 +64,9 @@ class Budget:
         if self._seconds >= MINUTE:
             self._minutes.add((self._answered, self._late))
             self._answered = self._late = self._seconds = 0.0
-        account = self._account(waiting_late)
-        self.debt = self._debt(*account)
-        if self._spends:
-            offer, lean = self._offer(*account, waiting_late, lead), self.dial.lean
-            self.dial = Dial(offer if offer < lean else min(offer, lean + SLOWEST * seconds))
+        offer = self._offer(waiting_late, lead)
+        lean = self.dial.lean
+        self.dial = Dial(offer if offer < lean else min(offer, lean + SLOWEST * seconds))
 
     def account(self) -> tuple[float, float, float]:
         """First tokens, late ones, seconds: what a restart carries on with."""
@@ -88,20 +79,10 @@ class Budget:
             seconds + known * MINUTE + self._seconds,
         )
 
-    def _account(self, waiting_late: float) -> tuple[float, float, float]:
-        """The same with those that are late already while they wait."""
-        answered, late, seconds = self.account()
-        return answered + waiting_late, late + waiting_late, seconds
-
-    def _debt(self, answered: float, late: float, seconds: float) -> float:
-        """How far beyond the allowed misses."""
-        if answered < ENOUGH or seconds < MINUTE:
-            return 0.0
-        begins, full = DEBT
-        return clamp((late / (self._allowed * answered) - begins) / (full - begins))
-
-    def _offer(self, answered: float, late: float, seconds: float, waiting_late: float, lead: float) -> float:
+    def _offer(self, waiting_late: float, lead: float) -> float:
         """What the dial may be at: the least of three accounts."""
+        answered, late, seconds = self.account()
+        answered, late = answered + waiting_late, late + waiting_late
         if answered < ENOUGH or seconds < MINUTE:
             return 0.0
         allowed = self._allowed * answered

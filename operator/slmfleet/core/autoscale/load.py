@@ -9,6 +9,7 @@ from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.history import Highest, Recent, Totals
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
+from slmfleet.core.autoscale.surprises import Surprises
 from slmfleet.core.autoscale.work import Field, WorkModel, coverage
 
 MEAN = 30
@@ -17,8 +18,8 @@ SHORTEST = 10
 """Seconds that must be known before there is a mean."""
 PEAK = 300
 """Seconds that the highest load is kept for."""
-PEAK_IN_DEBT = 1800
-"""The same where more requests were late than the objective allows: what surprised once comes again."""
+PEAK_OF_WAVES = 1800
+"""The same where surprises recur."""
 BINS = 600
 """Seconds that totals reach back to."""
 
@@ -31,6 +32,7 @@ class Load:
         self.model = WorkModel(settings, learned)
         self.capacity = Capacity(settings, learned.capacity)
         self.budget = Budget(settings, learned)
+        self.surprises = Surprises(settings)
         self.totals = Totals(len(Field), BINS)
         self.last: Signals | None = None
         self.started: float | None = None
@@ -42,7 +44,7 @@ class Load:
         self.mean = 0.0
         """Work that comes in a second, over the last MEAN seconds: replicas, if each does what the model says."""
         self.means = Recent(PEAK)
-        self.peaks = Highest(PEAK_IN_DEBT)
+        self.peaks = Highest(PEAK_OF_WAVES)
         self._binned = 0.0
         self._carried = [0.0] * len(Field)
 
@@ -57,9 +59,9 @@ class Load:
         return self.peaks.at(self.seconds, self.remembers)
 
     @property
-    def remembers(self) -> float:
+    def remembers(self) -> int:
         """Seconds that the highest load is kept for at present."""
-        return PEAK + self.budget.debt * (PEAK_IN_DEBT - PEAK)
+        return PEAK_OF_WAVES if self.surprises.recur else PEAK
 
     def take(self, signals: Signals, lead: float) -> None:
         """Take in a look; `lead` is how many seconds a new replica takes."""
@@ -94,7 +96,9 @@ class Load:
         self.model.take(signals, self.totals)
         self.capacity.take(signals, self.totals)
         first, late = signals.first_tokens * scale, signals.late_first_tokens * scale
-        self.budget.take(signals.seconds, first, late, self._overdue(), lead)
+        self.surprises.take(signals.seconds, first, late)
+        if self.settings.holds_back:
+            self.budget.take(signals.seconds, first, late, self._overdue(), lead)
 
     def recent(self, seconds: int) -> float:
         """Work that came in a second, over the last `seconds`."""

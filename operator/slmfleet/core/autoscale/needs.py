@@ -30,7 +30,7 @@ def chance(load: Load, work: float) -> float:
 
 
 def work(load: Load, lead: float) -> Need:
-    """Replicas for the highest load of the last minutes; in debt, of the last half hour."""
+    """Replicas for the highest load of the last minutes; where surprises recur, of the last half hour."""
     base = load.peak
     lean = load.budget.dial.peak
     if lean > 0:
@@ -46,9 +46,7 @@ def work(load: Load, lead: float) -> Need:
 
 
 def _window(load: Load) -> str:
-    if load.budget.debt == 0:
-        return "minutes"
-    return f"{load.remembers / 60:.0f} min, since more was late than the objective allows,"
+    return f"{load.remembers // 60} min, since such waves recur," if load.surprises.recur else "minutes"
 
 
 def backlog(load: Load) -> Need | None:

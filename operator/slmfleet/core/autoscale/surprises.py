@@ -1,0 +1,58 @@
+"""Whether load comes in waves that the fleet was not ready for: what surprised twice within half an hour comes again.
+
+A surprise begins with a minute in which several times as many first tokens are late as the objective allows, after some
+minutes in which it was not so.
+"""
+
+from collections import deque
+from itertools import pairwise
+
+from slmfleet.core.autoscale.settings import Settings
+
+MINUTE = 60
+TIMES = 3.0
+"""How many times the allowed share must be late in a minute that surprises."""
+FEWEST = 3
+"""Late first tokens that such a minute has at least."""
+CALM = 4
+"""Minutes without such a one that part two surprises."""
+APART = 30
+"""Minutes between the beginnings of two surprises that count as a pattern."""
+WINDOW = 360
+"""Minutes that a surprise is remembered."""
+
+
+class Surprises:
+    """The beginnings of the last hours' surprises, on the clock of what was seen."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = settings.allowed_late
+        self._answered = self._late = self._seconds = 0.0
+        self._minute = 0
+        self._last = -CALM - 1
+        """The minute that surprised last."""
+        self._began: deque[int] = deque()
+
+    @property
+    def recur(self) -> bool:
+        """Whether two of them came shortly after each other."""
+        return any(after - before <= APART for before, after in pairwise(self._began))
+
+    def take(self, seconds: float, answered: float, late: float) -> None:
+        """Take in a look: first tokens, and the late ones of them."""
+        self._answered += answered
+        self._late += late
+        self._seconds += seconds
+        if self._seconds >= MINUTE:
+            self._end_minute()
+            self._answered = self._late = self._seconds = 0.0
+
+    def _end_minute(self) -> None:
+        self._minute += 1
+        while self._began and self._minute - self._began[0] >= WINDOW:
+            self._began.popleft()
+        if self._late < FEWEST or self._late <= TIMES * self._allowed * self._answered:
+            return
+        if self._minute - self._last > CALM:
+            self._began.append(self._minute)
+        self._last = self._minute

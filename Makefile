@@ -24,9 +24,11 @@ lock: venv ## Lock the Python dependencies again (the engine environment is lock
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 -c requirements/runtime.txt \
 		requirements/simulator.in -o requirements/simulator.txt
+	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 -c requirements/runtime.txt \
+		requirements/fetcher.in -o requirements/fetcher.txt
 	$(BIN)/uv pip compile -q --no-deps --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 \
 		requirements/parsers/common.in -o requirements/parsers/common.txt
-	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 --extra simulator --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --no-header --generate-hashes --python-version 3.11 --extra simulator --extra fetcher --group dev pyproject.toml -o requirements/dev.txt
 
 .PHONY: cluster cluster-down
 cluster: venv ## A real one-node Kubernetes on this machine
@@ -74,9 +76,9 @@ CLUSTER_TESTS := e2e/cluster
 endif
 
 .PHONY: test
-test: check ## Everything: check, then the chart, the API, the scenarios and the engine contract on a real cluster
+test: check ## Everything: check, then the chart, the API, the scenarios, the engine contract and the fetcher's sources
 	@$(CLUSTER_UP)
-	$(BIN)/pytest e2e/chart e2e/acceptance e2e/scenarios e2e/contract $(CLUSTER_TESTS)
+	$(BIN)/pytest e2e/chart e2e/acceptance e2e/scenarios e2e/contract e2e/fetcher $(CLUSTER_TESTS)
 
 .PHONY: test-long
 test-long: venv ## Soak tests: minutes of random changes and faults, then everything must have converged

@@ -138,6 +138,27 @@ def simulator_image(source: Path = REPOSITORY, settings: Settings | None = None)
     return _moved_into_cluster(image, settings)
 
 
+def fetcher_image(source: Path = REPOSITORY, settings: Settings | None = None) -> str:
+    """What the operator's fetch Jobs run, loaded."""
+    settings = settings or Settings()
+    locked = source / "requirements" / "fetcher.txt"
+    package = source / "operator" / "slmfleet"
+    dependencies = environments.site_packages(locked, DEPENDENCIES, settings, Console())
+    image = build(
+        "fetcher",
+        files={
+            f"{LIBRARY}/slmfleet/__init__.py": package / "__init__.py",
+            f"{LIBRARY}/slmfleet/guard": package / "guard",
+            f"{LIBRARY}/slmfleet/fetcher": package / "fetcher",
+        },
+        lower=[cached(dependencies, DEPENDENCIES, configs.shared_paths(settings))],
+        env=_python_env() | {"PYTHONPATH": f"{LIBRARY}:{DEPENDENCIES}"},
+        entrypoint=["python3", "-m", "slmfleet.fetcher"],
+        settings=settings,
+    )
+    return _moved_into_cluster(image, settings)
+
+
 def engine_image(source: Path = REPOSITORY, settings: Settings | None = None) -> str:
     """The real vLLM for CPUs with a tiny model in /models/tiny, loaded. Its environment stays on this machine."""
     settings = settings or Settings()

@@ -34,6 +34,11 @@ class Images:
         return self._named("SLMFLEET_SIMULATOR_IMAGE", lambda: images.simulator_image(self.source))
 
     @cached_property
+    def fetcher(self) -> str:
+        """What brings adapters to volumes."""
+        return self._named("SLMFLEET_FETCHER_IMAGE", lambda: images.fetcher_image(self.source))
+
+    @cached_property
     def engine(self) -> str:
         """The real vLLM for CPUs, with a tiny model."""
         return self._named("SLMFLEET_ENGINE_IMAGE", lambda: images.engine_image(self.source))

@@ -102,6 +102,46 @@ def explain(file: IO[str], output: str, diff: tuple[str, str] | None) -> None:
         raise SystemExit(1)
 
 
+@main.group()
+def adapter() -> None:
+    """Say what a LoRA adapter's files are, before a LoRAAdapter names them."""
+
+
+@adapter.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+def digest(folder: str) -> None:
+    """Print the digest of the adapter in FOLDER, for spec.source.digest.
+
+    It covers the files that a fetch takes; those that it leaves out are named on standard error.
+    """
+    from slmfleet.cli.adapter import AdapterError, digest_of
+
+    try:
+        found, left = digest_of(folder)
+    except AdapterError as error:
+        raise click.ClickException(str(error)) from None
+    for name in left:
+        click.echo(f"left out: {name}", err=True)
+    click.echo(found)
+
+
+@adapter.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("-o", "--output", type=FORMATS, default="yaml", help="Output format.")
+def inspect(folder: str, output: str) -> None:
+    """Print what the adapter in FOLDER is, as the operator sees it: base model, rank, targets, shapes, digest.
+
+    Nothing is loaded: it reads the configuration and the header of the weights.
+    """
+    from slmfleet.cli.adapter import AdapterError, facts_of
+
+    try:
+        facts = facts_of(folder)
+    except AdapterError as error:
+        raise click.ClickException(str(error)) from None
+    show([facts], output)
+
+
 def show(objects: list[dict[str, object]], output: str) -> None:
     """Write objects to standard output: coloured in a terminal, plain in a pipe."""
     import sys

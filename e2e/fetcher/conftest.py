@@ -37,8 +37,8 @@ def opened(store: Store, tmp_path: Path) -> Opened:
     """The store behind a server of the scheme, and where to fetch it to."""
 
     @contextmanager
-    def of(scheme: str, **secret: str) -> Iterator[Place]:
-        with serving(Hub if scheme == "hf" else Buckets, store) as address:
+    def of(scheme: str, identity: Path | None = None, **secret: str) -> Iterator[Place]:
+        with serving(Hub if scheme == "hf" else Buckets, store, identity) as address:
             endpoint = {"hf": "HF_ENDPOINT", "s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}[scheme]
             bucket = "acme/legal" if scheme == "hf" else "adapters"
             yield Place(tmp_path, f"{scheme}://{bucket}/{FOLDER}", {endpoint: address, **secret})

@@ -4,14 +4,18 @@ They speak what the clients of the fetcher use: S3's ListObjectsV2 and GET with 
 and the hub's pages about a repository, its tree and its files.
 """
 
+import base64
 import json
 import re
+import ssl
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -218,18 +222,34 @@ class Hub(Handler):
 
 
 @contextmanager
-def serving(kind: type[Handler], store: Store) -> Iterator[str]:
-    """The server's address while it runs."""
+def serving(kind: type[Handler], store: Store, identity: Path | None = None) -> Iterator[str]:
+    """The server's address while it runs; `identity` is a file with a key and a certificate, for TLS."""
     handler = type(kind.__name__, (kind,), {"store": store})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if identity is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(identity)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if identity is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         if store.hold is not None:
             store.hold.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def main() -> None:
+    """A bucket as a pod: `python3 servers.py FILES PORT [ACCESS KEY]`; FILES is JSON, content in base64 by key."""
+    files, port, *key = sys.argv[1:]
+    content = {name: base64.b64decode(data) for name, data in json.loads(Path(files).read_text()).items()}
+    store = Store(content, key=key[0] if key else None)
+    ThreadingHTTPServer(("", int(port)), type("Pod", (Buckets,), {"store": store})).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ import pytest
 from e2e.fetcher.conftest import FOLDER, Opened
 from e2e.fetcher.runs import Place
 from e2e.fetcher.servers import Buckets, Handler, Hub, Store, serving
+from e2e.fetcher.tls import issue
 from slmfleet.guard.adapter_files import digest
 
 OTHER = "sha256:" + "0" * 64
@@ -178,3 +179,24 @@ def test_credentials_do_not_follow_a_redirect(
     sent = {name.lower() for _, headers in elsewhere.requests for name in headers}
     assert "authorization" not in sent
     assert "s1gned" not in ended.output
+
+
+def test_an_endpoint_of_a_private_authority_is_trusted_with_its_certificate_alone(
+    opened: Opened, scheme: str, tmp_path: Path
+) -> None:
+    authority, identity = issue(tmp_path)
+    with opened(scheme, identity) as place:
+        stranger = place.fetch()
+        assert (stranger.code, stranger.result["error"]) == (3, "Unreachable"), stranger
+        assert "give the Secret its CA_CERTIFICATE" in stranger.result["message"]
+    with opened(scheme, identity, CA_CERTIFICATE=authority) as place:
+        ended = place.fetch()
+    assert ended.code == 0, ended
+
+
+def test_a_server_that_is_not_there_is_worth_another_attempt(opened: Opened, scheme: str) -> None:
+    with opened(scheme) as gone:
+        pass
+    ended = gone.fetch()
+    assert (ended.code, ended.result["error"]) == (4, "Unreachable"), ended
+    assert "Connection refused" in ended.result["message"]

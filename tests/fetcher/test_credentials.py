@@ -70,3 +70,8 @@ def test_a_value_is_bounded_and_text(tmp_path: Path) -> None:
 def test_addresses_and_regions_may_be_shown() -> None:
     found = {"AWS_ENDPOINT_URL": "http://minio", "AWS_REGION": "eu-west-1", "AWS_SECRET_ACCESS_KEY": "s3cret"}
     assert secrets_of(found) == ("s3cret",)
+
+
+def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="CA_CERTIFICATE is no certificate in PEM format"):
+        collect("s3", secret(tmp_path, CA_CERTIFICATE="certificate"), {})

@@ -68,7 +68,7 @@ def test_the_identity_that_the_cluster_gave_to_the_pod_is_used(name: str) -> Non
     ("endpoint", "plain"), [("http://minio:9000", True), ("https://minio:9000", False), (None, False)]
 )
 def test_unencrypted_ways_are_for_endpoints_that_say_so(endpoint: str | None, plain: bool) -> None:
-    assert objects._client(endpoint).get("allow_http") is plain
+    assert objects._client(endpoint, {}).get("allow_http") is plain
 
 
 def nowhere(_host: str, _port: int) -> object:

@@ -4,6 +4,7 @@ Only these names are read, so that whoever writes the Secret chooses keys and an
 proxy, nor where credentials are fetched from, nor anything of Python's.
 """
 
+import ssl
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ KEYS = {
     "gs": ("GOOGLE_SERVICE_ACCOUNT_KEY", "STORAGE_EMULATOR_HOST"),
 }
 """The keys of the Secret by scheme. They are named as the clients' variables are."""
+AUTHORITY = "CA_CERTIFICATE"
+"""The key of the certificates, as PEM, by which an endpoint is known that no public authority vouches for."""
 IDENTITY = frozenset(
     {
         "AWS_ROLE_ARN",
@@ -42,7 +45,9 @@ def collect(scheme: str, folder: Path | None, environ: MutableMapping[str, str])
     for name in [name for name in environ if name.startswith(_FAMILIES) and name not in IDENTITY]:
         del environ[name]
     if folder is not None:
-        found |= {key: value for key in KEYS[scheme] if (value := _value(folder / key))}
+        found |= {key: value for key in (*KEYS[scheme], AUTHORITY) if (value := _value(folder / key))}
+    if AUTHORITY in found:
+        _refuse_bad_authority(found[AUTHORITY])
     for key in ("HF_ENDPOINT", "AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
         if key in found:
             found[key] = _endpoint(key, found[key])
@@ -55,7 +60,7 @@ def collect(scheme: str, folder: Path | None, environ: MutableMapping[str, str])
 
 def secrets_of(found: Mapping[str, str]) -> tuple[str, ...]:
     """The values that nothing may show."""
-    shown = {"HF_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_REGION", "STORAGE_EMULATOR_HOST"}
+    shown = {AUTHORITY, "HF_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_REGION", "STORAGE_EMULATOR_HOST"}
     return tuple(value for key, value in found.items() if key not in shown)
 
 
@@ -73,6 +78,13 @@ def _value(path: Path) -> str:
         return text.decode().strip()
     except UnicodeDecodeError as error:
         raise FetchError("InvalidSecret", f"the Secret's key {path.name} is not UTF-8") from error
+
+
+def _refuse_bad_authority(text: str) -> None:
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
+        raise FetchError("InvalidSecret", f"the Secret's {AUTHORITY} is no certificate in PEM format") from error
 
 
 def _endpoint(key: str, value: str) -> str:

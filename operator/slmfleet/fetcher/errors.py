@@ -10,6 +10,9 @@ EX_TERMINATED = 143
 """Exit code after SIGTERM."""
 
 
+UNTRUSTED = "has a certificate of an authority that is not known here: give the Secret its CA_CERTIFICATE, or renew it"
+
+
 class FetchError(Exception):
     """A fetch that ends without an adapter: `reason` is a code, the text says what is wrong and what to change."""
 

@@ -7,6 +7,7 @@ after the fact.
 import ipaddress
 import itertools
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -23,7 +24,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import hf_raise_for_status, http_stream_backoff
 
-from .errors import FetchError
+from .credentials import AUTHORITY
+from .errors import UNTRUSTED, FetchError
 from .source import MAX_LISTED, Entry, Location
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -53,7 +55,7 @@ class HubSource:
         self._pause = pause
         self._api = HfApi(endpoint=self._endpoint, token=self._token or False)
         self._commit: str | None = None
-        set_client_factory(lambda: client(self._endpoint))
+        set_client_factory(lambda: client(self._endpoint, values.get(AUTHORITY)))
 
     def entries(self) -> Iterator[Entry]:
         """The files of the folder, and of those below. Raises FetchError."""
@@ -76,7 +78,7 @@ class HubSource:
                 return
             if attempt == ATTEMPTS:
                 raise self._error(broken)
-            self._pause(2.0**attempt)
+            self._pause(2.0 ** (attempt - 1))
 
     def _files(self) -> list[RepoFile]:
         """Pinned to the commit that the revision is at now, so that all files are of one."""
@@ -127,7 +129,7 @@ class HubSource:
                 failure = self._error(error)
                 if attempt == ATTEMPTS or not failure.again:
                     raise failure from None
-            self._pause(2.0**attempt)
+            self._pause(2.0 ** (attempt - 1))
         raise AssertionError("the last attempt returns or raises")
 
     def _error(self, error: Exception) -> FetchError:
@@ -148,17 +150,24 @@ class HubSource:
             return FetchError("AccessDenied", f"{where} refuses the credentials: check the Secret's HF_TOKEN")
         if isinstance(error, _NOT_A_HUB) and status is None:
             return FetchError("InvalidSource", f"{where} is no repository, or does not answer as the hub does")
-        told = f"the hub answers {status}" if status else type(error).__name__
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return FetchError("Unreachable", f"{where}: the server {UNTRUSTED}")
+        told = f"the hub answers {status}" if status else f"{type(error).__name__}: {error}"[:300]
         return FetchError("Unreachable", f"{where} cannot be read: {told}", again=status is None or status in AGAIN)
 
 
-def client(endpoint: str) -> httpx2.Client:
-    """The client that the library is to use: see `check`."""
+def client(endpoint: str, authority: str | None) -> httpx2.Client:
+    """The client that the library is to use: see `check`. It trusts `authority`, as PEM, beside the public ones."""
+    trusted: ssl.SSLContext | bool = True
+    if authority is not None:
+        trusted = ssl.create_default_context()
+        trusted.load_verify_locations(cadata=authority)
     return httpx2.Client(
         event_hooks={"request": [lambda request: check(request, endpoint)]},
         follow_redirects=True,
         max_redirects=5,
         timeout=TIMEOUT,
+        verify=trusted,
     )
 
 

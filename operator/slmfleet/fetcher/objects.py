@@ -11,7 +11,8 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import GCSStore, S3Store
 
-from .errors import FetchError
+from .credentials import AUTHORITY
+from .errors import UNTRUSTED, FetchError
 from .source import MAX_LISTED, Entry, Location
 
 if TYPE_CHECKING:  # obstore has these names for type checkers alone
@@ -25,6 +26,8 @@ METADATA = "metadata.google.internal"
 _RETRY: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(seconds=90)}
 # What the client says of an answer that is an error, and the code in S3's document about it.
 _ANSWER = re.compile(r"status code: (\d{3})(?:.*?<Code>([A-Za-z]{1,60})</Code>)?")
+# What stopped a connection, deep in the dump of the error that follows its text.
+_CAUSE = re.compile(r"InvalidCertificate|(?:message|error): \"([^\"\n]{1,100})\"")
 _REFUSED = (PermissionDeniedError, UnauthenticatedError)
 
 
@@ -81,7 +84,11 @@ class ObjectSource:
         if status is not None:
             again = status in (408, 429) or status >= 500
             return FetchError("Unreachable", f"{self._location}: the server answers {status}{code}", again=again)
-        return FetchError("Unreachable", f"{self._location} cannot be read: {text[:400]}", again=True)
+        causes = _CAUSE.search(str(error))
+        if causes and causes[0].startswith("InvalidCertificate"):
+            return FetchError("Unreachable", f"{self._location}: the server {UNTRUSTED}")
+        cause = f" ({causes[1]})" if causes else ""
+        return FetchError("Unreachable", f"{self._location} cannot be read: {text[:400]}{cause}", again=True)
 
 
 def s3(location: Location, values: Mapping[str, str], environ: Mapping[str, str]) -> ObjectSource:
@@ -103,7 +110,7 @@ def s3(location: Location, values: Mapping[str, str], environ: Mapping[str, str]
     if config["access_key_id"] is None and not has_identity:
         config["skip_signature"] = True
     given: Any = {key: value for key, value in config.items() if value is not None}
-    store = S3Store(location.place, config=given, client_options=_client(endpoint), retry_config=_RETRY)
+    store = S3Store(location.place, config=given, client_options=_client(endpoint, values), retry_config=_RETRY)
     return ObjectSource(store, location)
 
 
@@ -123,9 +130,8 @@ def gs(
     elif endpoint is not None or not _resolves(resolve):
         config["skip_signature"] = True
     given: Any = config
-    return ObjectSource(
-        GCSStore(location.place, config=given, client_options=_client(endpoint), retry_config=_RETRY), location
-    )
+    store = GCSStore(location.place, config=given, client_options=_client(endpoint, values), retry_config=_RETRY)
+    return ObjectSource(store, location)
 
 
 def _service_account(text: str) -> str:
@@ -147,9 +153,11 @@ def _resolves(resolve: Callable[[str, int], object]) -> bool:
     return True
 
 
-def _client(endpoint: str | None) -> "ClientConfig":
+def _client(endpoint: str | None, values: Mapping[str, str]) -> "ClientConfig":
     """Redirects stay on HTTPS unless the endpoint itself is plain, which keeps them off metadata services."""
+    authority: ClientConfig = {"root_certificate": values[AUTHORITY]} if AUTHORITY in values else {}
     return {
+        **authority,
         "connect_timeout": timedelta(seconds=10),
         "read_timeout": timedelta(seconds=60),
         "timeout": timedelta(hours=2),  # of one file; the Job has its own deadline

@@ -8,12 +8,13 @@ from slmfleet.core.autoscale.surprises import Surprises
 SETTINGS = Settings(allowed_late=0.05)
 
 
-def seen(late_in: set[int], minutes: int, late: float = 20.0, answered: float = 100.0) -> Surprises:
-    """Minutes with so many first tokens, late ones in some."""
+def seen(late_in: set[int], minutes: int, late: float = 600.0, calm: float = 20.0, wave: float = 1000.0) -> Surprises:
+    """Minutes with few first tokens, all in time; some with many, and late ones among them."""
     made = Surprises(SETTINGS)
     for minute in range(minutes):
+        answered, missed = (wave, late) if minute in late_in else (calm, 0.0)
         for _ in range(60):
-            made.take(1.0, answered / 60, late / 60 if minute in late_in else 0.0)
+            made.take(1.0, answered / 60, missed / 60)
     return made
 
 
@@ -35,15 +36,20 @@ def test_two_surprises_within_half_an_hour_are_a_pattern(late_in: set[int], *, r
 
 
 @pytest.mark.parametrize(
-    ("late", "answered", "recur"),
+    ("late", "wave", "recur"),
     [
-        (15.0, 100.0, False),  # three times the allowed 5 % and no more
-        (16.0, 100.0, True),
+        (150.5, 1000.0, True),
+        (149.5, 1000.0, False),  # less than three times the allowed 5 %
         (2.0, 2.0, False),  # too few to mean anything
     ],
 )
-def test_a_minute_that_surprises_has_many_late(late: float, answered: float, *, recur: bool) -> None:
-    assert seen({10, 23}, 90, late, answered).recur is recur
+def test_a_minute_that_surprises_has_many_late(late: float, wave: float, *, recur: bool) -> None:
+    assert seen({10, 23}, 90, late, 1.0, wave).recur is recur
+
+
+def test_a_fleet_that_keeps_its_objective_may_be_surprised() -> None:
+    # two minutes with 600 late are 1,200 of the 4,500 that 90 minutes allow
+    assert not seen({10, 23}, 90, calm=1000.0).recur
 
 
 def test_a_pattern_is_forgotten_after_six_hours() -> None:

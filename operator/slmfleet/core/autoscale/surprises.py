@@ -1,12 +1,13 @@
 """Whether load comes in waves that the fleet was not ready for: what surprised twice within half an hour comes again.
 
 A surprise begins with a minute in which several times as many first tokens are late as the objective allows, after some
-minutes in which it was not so.
+minutes in which it was not so. A fleet that keeps its objective all the same may be surprised.
 """
 
 from collections import deque
 from itertools import pairwise
 
+from slmfleet.core.autoscale.history import Totals
 from slmfleet.core.autoscale.settings import Settings
 
 MINUTE = 60
@@ -19,7 +20,7 @@ CALM = 4
 APART = 30
 """Minutes between the beginnings of two surprises that count as a pattern."""
 WINDOW = 360
-"""Minutes that a surprise is remembered."""
+"""Minutes that a surprise is remembered, and that the objective is kept or missed over."""
 
 
 class Surprises:
@@ -28,15 +29,17 @@ class Surprises:
     def __init__(self, settings: Settings) -> None:
         self._allowed = settings.allowed_late
         self._answered = self._late = self._seconds = 0.0
-        self._minute = 0
+        self._minutes = Totals(2, WINDOW)
         self._last = -CALM - 1
         """The minute that surprised last."""
         self._began: deque[int] = deque()
 
     @property
     def recur(self) -> bool:
-        """Whether two of them came shortly after each other."""
-        return any(after - before <= APART for before, after in pairwise(self._began))
+        """Whether two of them came shortly after each other, and more is late than the objective allows."""
+        answered, late = self._minutes.over(0, WINDOW), self._minutes.over(1, WINDOW)
+        pattern = any(after - before <= APART for before, after in pairwise(self._began))
+        return pattern and late > self._allowed * answered
 
     def take(self, seconds: float, answered: float, late: float) -> None:
         """Take in a look: first tokens, and the late ones of them."""
@@ -48,11 +51,12 @@ class Surprises:
             self._answered = self._late = self._seconds = 0.0
 
     def _end_minute(self) -> None:
-        self._minute += 1
-        while self._began and self._minute - self._began[0] >= WINDOW:
+        self._minutes.add((self._answered, self._late))
+        minute = self._minutes.bins
+        while self._began and minute - self._began[0] >= WINDOW:
             self._began.popleft()
         if self._late < FEWEST or self._late <= TIMES * self._allowed * self._answered:
             return
-        if self._minute - self._last > CALM:
-            self._began.append(self._minute)
-        self._last = self._minute
+        if minute - self._last > CALM:
+            self._began.append(minute)
+        self._last = minute

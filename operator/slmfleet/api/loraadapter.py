@@ -47,11 +47,13 @@ class Credentials(ApiModel):
     """The Secret that opens the source; only the Job that fetches gets it."""
 
     name: ObjectName = Field(description="Name of a Secret of this namespace.")
-    key: DataKey | None = Field(
+    keys: dict[DataKey, DataKey] | None = Field(
         None,
-        description="hf: the key with the token (default token). gs: the key with the credentials file (default "
-        "credentials.json). s3 takes none: the Secret's keys are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need "
-        "be, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL.",
+        min_length=1,
+        max_length=8,
+        description="Keys of the Secret by what they are for, where they are not named so: HF_TOKEN, HF_ENDPOINT; "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL; "
+        "GOOGLE_SERVICE_ACCOUNT_KEY.",
     )
 
 

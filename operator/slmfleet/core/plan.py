@@ -13,6 +13,7 @@ from slmfleet.api.conditions import Reason
 from slmfleet.engine.resolution import Resolution
 
 from .accept import Accepted, accept
+from .adapters.fleet import adapters_plan, unserved
 from .build.children import children, revision_of
 from .build.guard import config_map_of
 from .guard_token import missing_secret
@@ -22,7 +23,7 @@ from .problems import Verdict, bounded, find_problem
 from .revisions import Revision, expired
 from .scale import Scaled, scale
 from .status import Target, accepted_status, rejected_status, transitions
-from .types import Config, Manifest, Observed, Plan, Ref
+from .types import Config, Manifest, Observed, Plan, Ref, WriteFailure
 
 OPTIONAL_KINDS: Final = frozenset({"ServiceAccount", "NetworkPolicy"})
 """Children that a spec may want and another not; what a user keeps something in is none of them."""
@@ -41,20 +42,24 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
         return _rejected(observed, accepted.refusal, now, accepted.resolution)
     deployment = _deployment(observed)
     scaled = scale(observed, accepted.spec, deployment, revision.name, now)
+    adapters = adapters_plan(observed, accepted, revision, config, now)
     desired = children(names, accepted, revision, config, scaled.replicas)
+    desired += [adapters.table] if adapters.table is not None else []
     if (conflict := _conflict(names, observed, desired)) is not None:
         return _rejected(observed, conflict, now, accepted.resolution, requeue_after=RECHECK_SECONDS)
     pods = _pods(observed, now)
     problem = _problem(observed, pods)
-    if observed.failures:
-        status = rejected_status(observed.slm, _refused(observed), deployment, problem, now, accepted.resolution)
+    # A Job that is refused is the trouble of its adapter, which says so.
+    if failures := [failure for failure in observed.failures if failure.ref.kind != "Job"]:
+        status = rejected_status(observed.slm, _refused(failures[0]), deployment, problem, now, accepted.resolution)
     else:
-        target = Target(scaled.replicas, observed.advice, observed.cold_start)
+        target = Target(scaled.replicas, observed.advice, observed.cold_start, adapters.ready)
         status = accepted_status(observed.slm, accepted, revision, target, deployment, problem, now)
     told = Plan(
         status=status,
         events=transitions(observed.slm, status),
-        inquiries=inquiries(pods, observed.answers),
+        inquiries=(*inquiries(pods, observed.answers), *adapters.plan.inquiries),
+        outcomes=adapters.plan.outcomes,
         # A kubelet that waits for a volume changes nothing in the pod: look again.
         requeue_after=float(SETUP_SECONDS) if any(pod.being_set_up for pod in pods) else None,
     )
@@ -64,20 +69,26 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     return _writing(
         told,
         scaled,
+        adapters.plan,
         # The Secret first: no pod may be made that waits for it.
-        apply=(*([] if secret is None else [secret]), *desired),
+        apply=(*([] if secret is None else [secret]), *desired, *adapters.plan.apply),
         delete=_obsolete(names, observed, desired, revision, accepted),
     )
 
 
-def _writing(told: Plan, scaled: Scaled, *, apply: tuple[Manifest, ...], delete: tuple[Ref, ...]) -> Plan:
+def _writing(
+    told: Plan, scaled: Scaled, adapters: Plan, *, apply: tuple[Manifest, ...], delete: tuple[Ref, ...]
+) -> Plan:
     """The same plan with everything that is to be written."""
-    waits = [seconds for seconds in (told.requeue_after, scaled.requeue_after) if seconds is not None]
+    seconds = (told.requeue_after, scaled.requeue_after, adapters.requeue_after)
+    waits = [each for each in seconds if each is not None]
     return replace(
         told,
-        patches=scaled.patches,
+        patches=(*scaled.patches, *adapters.patches),
         apply=apply,
-        delete=(*delete, *scaled.delete),
+        delete=(*delete, *scaled.delete, *adapters.delete),
+        tables=adapters.tables,
+        inspections=adapters.inspections,
         events=(*told.events, *scaled.events),
         orders=scaled.orders,
         requeue_after=min(waits, default=None),
@@ -98,6 +109,7 @@ def _rejected(
         status=status,
         events=transitions(observed.slm, status),
         inquiries=inquiries(pods, observed.answers),
+        outcomes=unserved(observed, _unaccepted(observed, verdict), now, keep=True),
         requeue_after=requeue_after,
     )
 
@@ -115,8 +127,12 @@ def _conflict(names: Names, observed: Observed, desired: list[Manifest]) -> Verd
     return None
 
 
-def _refused(observed: Observed) -> Verdict:
-    failure = observed.failures[0]
+def _unaccepted(observed: Observed, verdict: Verdict) -> Verdict:
+    text = f"SLMDeployment {observed.slm['metadata']['name']} is not accepted: {verdict.message}"
+    return Verdict(Reason.DEPLOYMENT_NOT_ACCEPTED, bounded(text))
+
+
+def _refused(failure: WriteFailure) -> Verdict:
     text = f"the API server refuses {failure.ref.kind} {failure.ref.name}: {failure.message}"
     return Verdict(Reason.CHILD_REFUSED, bounded(text))
 

@@ -28,7 +28,18 @@ Part = TypeVar("Part", EngineStatus, RevisionStatus, ScalingStatus, Condition)
 
 _QUIET: Final = frozenset({Reason.STARTING, Reason.PAUSED, Reason.SHADOW})
 """Reasons of a False condition that are no trouble."""
-_UNTOLD: Final = frozenset({Reason.NO_READY_REPLICA, Reason.NOT_ACCEPTED, Reason.COMPATIBLE})
+_UNTOLD: Final = frozenset(
+    {
+        Reason.NO_READY_REPLICA,
+        Reason.NOT_ACCEPTED,
+        Reason.COMPATIBLE,
+        # Adapters on their way; their own events say more.
+        Reason.FETCHING,
+        Reason.LOADING,
+        Reason.BUSY,
+        Reason.NOT_SERVING,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,8 @@ class Target:
     advice: Advice | None = None
     cold_start: ColdStartStatus | None = None
     """How long they take to start; None where nobody measured since the operator started."""
+    adapters: Statement | None = None
+    """The condition AdaptersReady; None where there is no adapter."""
 
 
 def accepted_status(
@@ -102,6 +115,8 @@ def accepted_status(
         statements[ConditionType.SCALING_ACTIVE] = scaling_active(
             spec.scaling, target.advice, scaling, _carried(Condition, told)
         )
+    if target.adapters is not None:
+        statements[ConditionType.ADAPTERS_READY] = target.adapters
     carried = Running.carried(before)
     cold_start = target.cold_start or carried.cold_start
     stays = held is not None and not facts.current
@@ -192,7 +207,7 @@ def _status(slm: Manifest, f: Fleet, statements: Statements, now: datetime, runn
         revision=running.revision,
         scaling=running.scaling,
         cold_start=running.cold_start,
-        conditions=_conditions(slm, statements, now),
+        conditions=conditions(slm, statements, now),
     ).to_manifest()
 
 
@@ -214,11 +229,11 @@ def _known(model: type[BaseModel], value: Manifest) -> Manifest:
     }
 
 
-def _conditions(slm: Manifest, statements: Statements, now: datetime) -> list[Condition]:
+def conditions(obj: Manifest, statements: Statements, now: datetime) -> list[Condition]:
     """The statements with their times: a condition keeps its time while its status stays."""
-    before = {c["type"]: c for c in slm.get("status", {}).get("conditions", [])}
+    before = {c["type"]: c for c in obj.get("status", {}).get("conditions", [])}
     changed = stamp(now)
-    generation = slm["metadata"].get("generation", 0)
+    generation = obj["metadata"].get("generation", 0)
     return [
         Condition(
             type=kind,

@@ -56,7 +56,15 @@ class PodEventsRequest:
     key: str
 
 
-Inquiry = LogRequest | PodEventsRequest
+@dataclass(frozen=True)
+class LastWords:
+    """The termination message of the newest pod of a Job that has ended; `key` is the same for the same end."""
+
+    job: str
+    key: str
+
+
+Inquiry = LogRequest | PodEventsRequest | LastWords
 """What no watch delivers and only some situations need: asked for by a plan, answered before anything is written."""
 
 
@@ -80,6 +88,12 @@ class Observed:
     """How long its replicas have taken to start; None while none was seen to."""
     told: Mapping[str, bool] = field(default_factory=dict)
     """By a pod's uid: what its guard has confirmed last, to drain (True) or to go on (False)."""
+    adapters: tuple[Manifest, ...] = ()
+    """The LoRAAdapters that name it."""
+    reports: Mapping[str, Any] = field(default_factory=dict)
+    """By a pod's uid: the last answer of its guard about adapters, as JSON has it."""
+    inspected: Mapping[str, Any] = field(default_factory=dict)
+    """By an adapter's source key: what a guard has read of files that are in the engine's reach anyway."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,8 @@ class PodPatch:
     ref: Ref
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    about: Literal["drain", "adapters"] = "drain"
+    """What they are about: each subject has its own, and leaves the other's alone."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,36 @@ class GuardOrder:
     address: str
     """The pod's IP."""
     drain: bool
+
+
+@dataclass(frozen=True)
+class TableOrder:
+    """The adapters that a pod should have, for its guard."""
+
+    uid: str
+    address: str
+    """The pod's IP."""
+    incarnation: str
+    """Changes when the engine is started again, and the guard with it."""
+    table: Manifest
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Files that a guard is to read; `key` is the same for the same files."""
+
+    key: str
+    address: str
+    path: str
+
+
+@dataclass(frozen=True)
+class AdapterOutcome:
+    """What is to be said about one LoRAAdapter."""
+
+    manifest: Manifest
+    status: Manifest
+    events: tuple["Event", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +169,9 @@ class Plan:
     events: tuple[Event, ...] = ()
     inquiries: tuple[Inquiry, ...] = ()
     orders: tuple[GuardOrder, ...] = ()
+    tables: tuple[TableOrder, ...] = ()
+    inspections: tuple[Inspection, ...] = ()
+    outcomes: tuple[AdapterOutcome, ...] = ()
     requeue_after: float | None = None
 
 
@@ -137,5 +186,7 @@ class Config:
     """The engine guard's files by name."""
     key: bytes = field(default=b"", repr=False)
     """What the tokens of the guards are derived from."""
+    fetcher: str = ""
+    """The image that fetches adapters."""
     peers: tuple[Peer, ...] = ()
     """Who may connect to every engine: the operator and the scrapers of its installation."""

@@ -11,7 +11,7 @@ from typing import Final
 from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.build.guard import token
 from slmfleet.core.names import Names
-from slmfleet.core.types import Config, Inquiry, LogRequest, Manifest, Observed, Plan, PodPatch, Ref, WriteFailure
+from slmfleet.core.types import Config, Inquiry, LastWords, LogRequest, Manifest, Observed, Plan, PodPatch, Ref, WriteFailure
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache
 from slmfleet.kube.client import Client
@@ -25,6 +25,7 @@ from slmfleet.kube.errors import (
     TransientError,
 )
 from slmfleet.kube.events import Recorder
+from slmfleet.kube.last_words import LastWordsOfJobs
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.pod_events import latest_warning
 from slmfleet.kube.queue import Result
@@ -59,6 +60,7 @@ class Access:
     status: StatusWriter
     recorder: Recorder
     logs: Logs
+    last_words: LastWordsOfJobs
     guards: Guards
     advice: Callable[[Key], Advice | None]
     """The scaling loop's last word about a fleet."""
@@ -187,6 +189,8 @@ class Reconciler:
         if isinstance(inquiry, LogRequest):
             pod, container = inquiry.pod, inquiry.container
             return await self.access.logs.tail(namespace, pod, container, previous=inquiry.previous, key=inquiry.key)
+        if isinstance(inquiry, LastWords):
+            return await self.access.last_words.of(namespace, inquiry.job, key=inquiry.key)
         return await latest_warning(self.access.client, namespace, inquiry.uid)
 
     async def _read(self, namespace: str, refs: Iterable[Ref]) -> dict[Ref, Manifest]:

@@ -1,0 +1,104 @@
+"""Whether an adapter may be loaded: checks that need no engine, from top to bottom; the first that speaks wins.
+
+vLLM takes an adapter of another base model as long as the shapes fit, and dies or answers 500 for much of the rest.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from slmfleet.api.adapter_facts import AdapterFacts
+from slmfleet.api.conditions import Reason
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.core.names import Names
+from slmfleet.core.problems import Verdict
+from slmfleet.engine.adapters import enabled
+
+from .adapter import Adapter
+
+DEFAULT_RANK: Final = 16
+"""vLLM's --max-lora-rank (vllm/config/lora.py)."""
+
+Check = Callable[[AdapterFacts, Adapter, SLMDeploymentSpec], Verdict | None]
+
+
+def slots(spec: SLMDeploymentSpec) -> int:
+    """Adapters that one engine keeps in host memory (--max-cpu-loras, by default --max-loras, by default 1)."""
+    lora = spec.engine.lora
+    return 0 if lora is None else lora.max_cpu_adapters or lora.max_adapters or 1
+
+
+def closed(names: Names, spec: SLMDeploymentSpec) -> Verdict | None:
+    """Why nobody can load adapters into the engines of a deployment."""
+    if spec.engine.lora is None:
+        text = f"{names.name} has no spec.engine.lora: set it, {{}} for one adapter, and its pods roll"
+        return Verdict(Reason.LORA_OFF, text)
+    if not spec.guard.enabled:
+        text = f"{names.name} has spec.guard.enabled: false, and adapters are loaded by the guard: enable it"
+        return Verdict(Reason.GUARD_OFF, text)
+    if not enabled(spec):
+        text = f"{names.name} has --api-server-count in spec.engine.extraArgs, beside which vLLM loads none: remove it"
+        return Verdict(Reason.SEVERAL_API_SERVERS, text)
+    return None
+
+
+def conflicts(adapters: Iterable[Adapter], names: Names, spec: SLMDeploymentSpec) -> Mapping[str, Verdict]:
+    """By adapter: why it cannot have its name. `adapters` are in order of age: the older one keeps the name."""
+    taken = dict.fromkeys(spec.model.served_names or [names.name], f"{names.name} serves its model")
+    found = {}
+    for adapter in adapters:
+        name = adapter.served_name
+        if name in taken:
+            text = f'spec.servedName: {taken[name]} as "{name}": choose another name'
+            found[adapter.name] = Verdict(Reason.NAME_CONFLICT, text)
+        taken.setdefault(name, f"the older LoRAAdapter {adapter.name} is served")
+    return found
+
+
+def base_model(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+    """It must say that it was made for this model; equal shapes prove nothing."""
+    uri, allowed = spec.model.uri, adapter.spec.base_model
+    model = uri.removeprefix("hf://") if uri.startswith("hf://") else None
+    if allowed is not None and facts.base in (None, allowed):
+        return None
+    if facts.base is not None and facts.base.rstrip("/") == model and allowed is None:
+        return None
+    if allowed is not None:
+        told = f'spec.baseModel: "{allowed}" is not what the adapter says its base is, "{facts.base}"'
+        return Verdict(Reason.BASE_MODEL_MISMATCH, f"{told}: correct it, or the source")
+    says = "does not say what its base is" if facts.base is None else f'says that its base is "{facts.base}"'
+    fix = f"set spec.baseModel{f': {facts.base}' if facts.base else ''} if it was made for that model's weights"
+    return Verdict(Reason.BASE_MODEL_MISMATCH, f"the adapter {says}, and the deployment serves {uri}: {fix}")
+
+
+def rank(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+    """Slots have one size."""
+    most = (spec.engine.lora and spec.engine.lora.max_rank) or DEFAULT_RANK
+    if facts.rank is None or facts.rank <= most:
+        return None
+    text = (
+        f"the adapter's rank {facts.rank} is more than the {most} of the deployment: raise its "
+        "spec.engine.lora.maxRank, and its pods roll"
+    )
+    return Verdict(Reason.RANK_TOO_LARGE, text)
+
+
+def kind(facts: AdapterFacts, _: Adapter, __: SLMDeploymentSpec) -> Verdict | None:
+    """What vLLM has no code for (vllm/lora/peft_helper.py)."""
+    unsupported = [
+        facts.peft_type not in (None, "LORA") and f"peft_type {facts.peft_type}",
+        facts.bias not in (None, "none") and f"bias {facts.bias}",
+        facts.dora and "use_dora",
+        facts.modules_to_save and f"modules_to_save {', '.join(facts.modules_to_save)}",
+    ]
+    if not (found := [what for what in unsupported if what]):
+        return None
+    text = f"vLLM serves plain LoRA adapters alone, and this one has {'; '.join(found)}: train it without"
+    return Verdict(Reason.UNSUPPORTED_ADAPTER, text)
+
+
+CHAIN: Final[tuple[Check, ...]] = (kind, base_model, rank)
+
+
+def objection(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+    """The first thing that forbids to load these files."""
+    return next((said for check in CHAIN if (said := check(facts, adapter, spec)) is not None), None)

@@ -1,0 +1,153 @@
+"""What is known of each adapter's files, and what has to be done to know more."""
+
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from slmfleet.api.accelerator import AcceleratorClassSpec
+from slmfleet.api.adapter_facts import AdapterFacts
+from slmfleet.api.conditions import Reason
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.core.build.fetch_job import fetch_job
+from slmfleet.core.conditions import Statement
+from slmfleet.core.names import Names
+from slmfleet.core.problems import Verdict, bounded
+from slmfleet.core.times import seconds_since
+from slmfleet.core.types import Config, Inspection, LastWords, Manifest, Observed, Ref
+
+from .adapter import Adapter, Version
+from .source import Source, checked, parse, read_facts, source_of
+
+RETRY_SECONDS: Final = 600.0
+"""After so long a fetch that failed is tried again: a Secret or a server may have changed, which nobody watches."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """One adapter's files, as far as they are known."""
+
+    fetched: Statement
+    facts: AdapterFacts | None = None
+    refused: Verdict | None = None
+    """Why engines could never see them, whatever they are."""
+    job: Manifest | None = None
+    """The Job that is to exist."""
+    delete: Ref | None = None
+    """The Job that failed and is to be made again."""
+    inquiry: LastWords | None = None
+    inspection: Inspection | None = None
+    requeue_after: float | None = None
+
+    @property
+    def version(self) -> Version | None:
+        """The version that they are."""
+        return None if self.facts is None else Version(self.facts.digest, self.facts.path)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What an adapter's files depend on, besides itself."""
+
+    observed: Observed
+    names: Names
+    spec: SLMDeploymentSpec
+    accelerator: AcceleratorClassSpec
+    config: Config
+    reader: str | None
+    """The address of an engine whose guard can look at files."""
+    now: datetime
+
+
+def files_of(adapter: Adapter, d: Deployment) -> Files:
+    """The facts, or the next step towards them."""
+    source = source_of(adapter, d.names, d.spec)
+    if isinstance(source, Verdict):
+        return Files(Statement("False", source.reason, source.message), refused=source)
+    known = adapter.facts if adapter.facts is not None and adapter.facts.key == source.key else None
+    return _fetched(adapter, source, known, d) if source.claim is not None else _in_place(adapter, source, known, d)
+
+
+def obsolete(observed: Observed, wanted: Set[Ref]) -> list[Ref]:
+    """Jobs and Services of adapters that they no longer want; those of deleted adapters go with them."""
+    uids = {a["metadata"].get("uid") for a in observed.adapters}
+    return [
+        replace(ref, uid=child["metadata"]["uid"])
+        for ref, child in observed.children.items()
+        if ref not in wanted and ref.kind in ("Job", "Service") and controller(child) in uids
+    ]
+
+
+def controller(obj: Manifest) -> str | None:
+    """The uid of the object that owns another one."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return next((owner.get("uid") for owner in owners if owner.get("controller")), None)
+
+
+def _in_place(adapter: Adapter, source: Source, known: AdapterFacts | None, d: Deployment) -> Files:
+    told = d.observed.inspected.get(source.key)
+    if known is None and told is None:
+        text = (
+            "a ready engine is to read the files where they are" if d.reader else "no engine is ready to read the files"
+        )
+        inspection = None if d.reader is None else Inspection(source.key, d.reader, source.path)
+        return Files(Statement("False", Reason.FETCHING, text), inspection=inspection)
+    return _known(adapter, known or read_facts(adapter, source, told), Reason.IN_PLACE, "read where they are")
+
+
+def _known(adapter: Adapter, found: AdapterFacts | Verdict, reason: Reason, how: str) -> Files:
+    found = checked(adapter, found) if isinstance(found, AdapterFacts) else found
+    if isinstance(found, Verdict):
+        return Files(Statement("False", found.reason, found.message))
+    return Files(Statement("True", reason, f"{found.digest}, {found.size} bytes, {how}"), found)
+
+
+def _fetched(adapter: Adapter, source: Source, known: AdapterFacts | None, d: Deployment) -> Files:
+    assert source.claim is not None
+    job = fetch_job(
+        d.names,
+        d.spec,
+        d.accelerator,
+        adapter.manifest,
+        adapter.spec.source,
+        name=source.key,
+        claim=source.claim,
+        image=d.config.fetcher,
+    )
+    existing = d.observed.children.get(Ref.of(job))
+    if existing is not None and controller(existing) != controller(job):
+        text = f'a Job named "{source.key}" exists and is not ours; it is left as it is: delete it'
+        return Files(Statement("False", Reason.NAME_CONFLICT, text))
+    found = replace(_progress(adapter, source, existing, d), job=job)
+    if known is None:
+        return found
+    # What was fetched stays where it is: the Job only matters where it is the first, or its predecessor was deleted.
+    return replace(_known(adapter, known, Reason.FETCHED, "fetched"), job=job)
+
+
+def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deployment) -> Files:
+    refused = next((f for f in d.observed.failures if f.ref == Ref("batch/v1", "Job", source.key)), None)
+    if refused is not None:
+        text = f"the API server refuses Job {source.key}: {refused.message}"
+        return Files(Statement("False", Reason.CHILD_REFUSED, bounded(text)))
+    conditions = (job or {}).get("status", {}).get("conditions") or ()
+    ended = {c["type"]: c for c in conditions if c["status"] == "True"}
+    over = ended.get("Complete") or ended.get("Failed")
+    if job is None or over is None:
+        return Files(Statement("False", Reason.FETCHING, f"Job {source.key} fetches {adapter.spec.source.uri}"))
+    inquiry = LastWords(source.key, f"{job['metadata'].get('uid')}/{over['type']}")
+    words = d.observed.answers.get(inquiry.key)
+    if words is None:
+        return Files(Statement("False", Reason.FETCHING, f"Job {source.key} has ended"), inquiry=inquiry)
+    told = parse(words)
+    if "Failed" in ended and not (isinstance(told, dict) and "error" in told):
+        told = {"error": Reason.FETCH_FAILED.value, "message": over.get("message") or "the Job failed"}
+    read = _known(adapter, read_facts(adapter, source, told), Reason.FETCHED, "fetched")
+    if read.facts is not None:
+        return replace(read, inquiry=inquiry)
+    text = f"Job {source.key}: {read.fetched.message}"
+    left = RETRY_SECONDS - seconds_since(over.get("lastTransitionTime"), d.now)
+    again = replace(Ref.of(job), uid=job["metadata"].get("uid", "")) if left <= 0 else None
+    return Files(
+        Statement("False", read.fetched.reason, text), delete=again, inquiry=inquiry, requeue_after=max(left, 1.0)
+    )

@@ -1,0 +1,232 @@
+"""All adapters of one SLMDeployment: from what is observed to what is to be done about them. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from slmfleet.api.conditions import Reason
+from slmfleet.api.quantities import seconds
+from slmfleet.core.accept import Accepted
+from slmfleet.core.build.adapter_service import adapter_label, adapter_service
+from slmfleet.core.build.adapter_volume import loads_adapters
+from slmfleet.core.conditions import Statement
+from slmfleet.core.names import Names
+from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
+from slmfleet.core.problems import Verdict
+from slmfleet.core.revisions import Revision
+from slmfleet.core.types import AdapterOutcome, Config, Manifest, Observed, Plan, PodPatch, Ref, TableOrder
+
+from .adapter import Adapter, Track, in_order, read_adapter
+from .admission import closed, conflicts, objection, slots
+from .files import Deployment, Files, controller, files_of, obsolete
+from .placement import Pod, Wish, place, refused
+from .reports import Report
+from .status import Seat, Situation, adapters_ready, status_of, transitions, untaken
+from .tables import table, table_config_map
+from .versions import Place, Step, advance
+
+LABEL_PREFIX: Final = adapter_label("")
+
+
+@dataclass(frozen=True)
+class AdapterPlan:
+    """What the adapters add to the plan of their deployment."""
+
+    plan: Plan = field(default_factory=Plan)
+    table: Manifest | None = None
+    """The ConfigMap for starting engines, which is the deployment's."""
+    ready: Statement | None = None
+    """The condition AdaptersReady."""
+
+
+def unserved(observed: Observed, verdict: Verdict, now: datetime, *, keep: bool) -> tuple[AdapterOutcome, ...]:
+    """What is said about adapters of a deployment that is not there, or not carried out."""
+    return tuple(_untaken(manifest, verdict, now, keep=keep) for manifest in in_order(observed.adapters))
+
+
+def adapters_plan(
+    observed: Observed, accepted: Accepted, revision: Revision, config: Config, now: datetime
+) -> AdapterPlan:
+    """Everything that is to be done for the adapters of a deployment whose spec is carried out."""
+    names, spec = Names.of(observed.slm), accepted.spec
+    shut = closed(names, spec) or _outdated(names, revision)
+    if shut is not None:
+        outcomes = unserved(observed, shut, now, keep=False)
+        return AdapterPlan(Plan(outcomes=outcomes, patches=_labels(observed, {})), ready=_ready(outcomes))
+    seats = _seats(observed)
+    reader = next((pod["status"]["podIP"] for pod in seats if is_ready(pod)), None)
+    d = Deployment(observed, names, spec, accepted.accelerator, config, reader, now)
+    read = {m["metadata"]["name"]: read_adapter(m) for m in in_order(observed.adapters)}
+    adapters = [adapter for adapter in read.values() if isinstance(adapter, Adapter)]
+    taken = conflicts(adapters, names, spec)
+    unread = {name: found for name, found in read.items() if isinstance(found, Verdict)} | dict(taken)
+    served = [adapter for adapter in adapters if adapter.name not in taken]
+    files = {adapter.name: files_of(adapter, d) for adapter in served}
+    situations = _situations(served, files, seats, observed, d)
+    outcomes = tuple(
+        _untaken(m, unread[name], now, keep=False) if name in unread else _outcome(m, situations[name], now)
+        for m in in_order(observed.adapters)
+        for name in (m["metadata"]["name"],)
+    )
+    return _plan(d, seats, situations, files, outcomes)
+
+
+def _plan(
+    d: Deployment,
+    seats: list[Manifest],
+    situations: Mapping[str, Situation],
+    files: Mapping[str, Files],
+    outcomes: tuple[AdapterOutcome, ...],
+) -> AdapterPlan:
+    jobs = [known.job for known in files.values() if known.job is not None]
+    services = [
+        adapter_service(d.names, s.adapter.manifest)
+        for s in situations.values()
+        if s.adapter.spec.endpoint.service and _ours(d.observed, adapter_service(d.names, s.adapter.manifest))
+    ]
+    everywhere = [(s.adapter.served_name, s.step) for s in situations.values() if s.adapter.replicas is None]
+    waits = [known.requeue_after for known in files.values()] + [s.step.requeue_after for s in situations.values()]
+    again = {known.delete for known in files.values() if known.delete is not None}
+    missing = [job for job in jobs if Ref.of(job) not in d.observed.children]
+    plan = Plan(
+        apply=(*services, *missing),
+        delete=(*obsolete(d.observed, {Ref.of(each) for each in (*services, *jobs)}), *sorted(again)),
+        patches=_labels(d.observed, situations),
+        inquiries=tuple(known.inquiry for known in files.values() if known.inquiry is not None),
+        inspections=tuple(known.inspection for known in files.values() if known.inspection is not None),
+        tables=tuple(_order(pod, situations.values()) for pod in seats),
+        outcomes=outcomes,
+        requeue_after=min((seconds for seconds in waits if seconds is not None), default=None),
+    )
+    starting = table_config_map(d.names, table(everywhere)) if d.observed.adapters else None
+    return AdapterPlan(plan, starting, _ready(outcomes))
+
+
+def _situations(
+    adapters: Iterable[Adapter],
+    files: Mapping[str, Files],
+    seats: list[Manifest],
+    observed: Observed,
+    d: Deployment,
+) -> dict[str, Situation]:
+    """Where each adapter is to be, and in which versions."""
+    objections = {
+        a.name: files[a.name].refused or (facts and objection(facts, a, d.spec))
+        for a in adapters
+        for facts in (files[a.name].facts,)
+    }
+    # An adapter that has nothing to load keeps nobody from a slot.
+    loadable = [a for a in adapters if a.track.active or (files[a.name].facts and objections[a.name] is None)]
+    wishes = [Wish(a.name, a.replicas, frozenset(a.pods)) for a in loadable]
+    capacity = slots(d.spec)
+    crowded = refused(wishes, capacity)
+    chosen = place(wishes, [Pod(pod["metadata"]["name"], is_ready(pod)) for pod in seats], capacity)
+    used = {pod["metadata"]["name"]: sum(pod["metadata"]["name"] in c for c in chosen.values()) for pod in seats}
+    known = [_seat(pod, observed.reports) for pod in seats]
+    found = {}
+    # Who has a second version loaded already comes first, so that nobody takes the slot that it is in.
+    for a in sorted(adapters, key=lambda a: a.track.previous is None):
+        its = tuple(
+            replace(seat, before=a.pods.get(seat.name)) if seat.unheard else seat
+            for seat in known
+            if seat.name in chosen.get(a.name, frozenset())
+        )
+        verdict = objections[a.name] or (_crowded(d.names, capacity) if a.name in crowded else None)
+        target = files[a.name].version if verdict is None else None
+        spare = all(used[seat.name] < capacity for seat in its)
+        step = _step(a, target, its, spare=spare, now=d.now) if a.name not in crowded else Step(Track())
+        for seat in its:
+            used[seat.name] += max(len(step.versions) - 1, 0)
+        wanted = len(known) if a.replicas is None else min(a.replicas, len(known))
+        found[a.name] = Situation(a, verdict, files[a.name].fetched, files[a.name].facts, target, step, its, wanted)
+    return {a.name: found[a.name] for a in adapters}
+
+
+def _step(a: Adapter, target: Any, seats: Iterable[Seat], *, spare: bool, now: datetime) -> Step:  # noqa: ANN401
+    places = [Place(seat.ready, seat.report) for seat in seats]
+    soak = float(seconds(a.spec.rollout.soak))
+    return advance(a.track, target, places, served=a.served_name, soak=soak, spare=spare, now=now)
+
+
+def _order(pod: Manifest, situations: Iterable[Situation]) -> TableOrder:
+    name = pod["metadata"]["name"]
+    here = [(s.adapter.served_name, s.step) for s in situations if any(seat.name == name for seat in s.seats)]
+    incarnation = str(engine_status(pod).get("containerID", ""))
+    return TableOrder(pod["metadata"]["uid"], pod["status"]["podIP"], incarnation, table(here))
+
+
+def _labels(observed: Observed, situations: Mapping[str, Situation]) -> tuple[PodPatch, ...]:
+    """The labels that adapters' own Services select by, where they are not as they should be."""
+    patches = []
+    for pod in observed.pods:
+        name, labels = pod["metadata"]["name"], pod["metadata"].get("labels") or {}
+        wanted = {
+            adapter_label(s.adapter.name): "true"
+            for s in situations.values()
+            if s.adapter.spec.endpoint.service
+            and any(seat.name == name and s.serving(seat) is not None for seat in s.seats)
+        }
+        if {key: value for key, value in labels.items() if key.startswith(LABEL_PREFIX)} != wanted:
+            ref = Ref("v1", "Pod", name, pod["metadata"]["uid"])
+            patches.append(PodPatch(ref, wanted, about="adapters"))
+    return tuple(patches)
+
+
+def _seats(observed: Observed) -> list[Manifest]:
+    """Pods that can be given adapters, in order."""
+    pods = [
+        pod
+        for pod in observed.pods
+        if loads_adapters(pod) and pod.get("status", {}).get("podIP") and not is_ending(pod) and not is_finished(pod)
+    ]
+    return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
+
+
+def _seat(pod: Manifest, reports: Mapping[str, Any]) -> Seat:
+    name, uid, ready = pod["metadata"]["name"], pod["metadata"]["uid"], is_ready(pod)
+    if uid not in reports:
+        return Seat(name, ready, None, unheard=True)
+    try:
+        return Seat(name, ready, Report.read(reports[uid]))
+    except ValueError as error:
+        told = reports[uid]
+        return Seat(
+            name, ready, None, silence=str(told["error"] if isinstance(told, dict) and "error" in told else error)
+        )
+
+
+def _ours(observed: Observed, manifest: Manifest) -> bool:
+    existing = observed.children.get(Ref.of(manifest))
+    return existing is None or controller(existing) == controller(manifest)
+
+
+def _outdated(names: Names, revision: Revision) -> Verdict | None:
+    if loads_adapters(revision.template):
+        return None
+    text = (
+        f"the pods of {names.name} keep the template that slmfleet {revision.renderer} rendered, which is not made for "
+        "adapters: change its spec, or set its spec.rollout.onOperatorUpgrade: Roll"
+    )
+    return Verdict(Reason.TEMPLATE_OUTDATED, text)
+
+
+def _crowded(names: Names, capacity: int) -> Verdict:
+    text = (
+        f"the {capacity} slots of {names.name} are taken by older adapters: raise its spec.engine.lora.maxCpuAdapters"
+    )
+    return Verdict(Reason.NO_SLOT, text)
+
+
+def _untaken(manifest: Manifest, verdict: Verdict, now: datetime, *, keep: bool) -> AdapterOutcome:
+    status = untaken(manifest, verdict, now, keep=keep)
+    return AdapterOutcome(manifest, status, transitions(manifest, status))
+
+
+def _outcome(manifest: Manifest, situation: Situation, now: datetime) -> AdapterOutcome:
+    status = status_of(situation, now)
+    return AdapterOutcome(manifest, status, transitions(manifest, status))
+
+
+def _ready(outcomes: Iterable[AdapterOutcome]) -> Statement | None:
+    return adapters_ready((each.manifest["metadata"]["name"], each.status) for each in outcomes)

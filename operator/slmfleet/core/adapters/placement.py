@@ -1,0 +1,62 @@
+"""Which pods have which adapters.
+
+    seats    = the pods, each with the same number of slots (spec.engine.lora.maxCpuAdapters): more adapters than slots
+               would be evicted and read from their files again and again
+    All      = on every pod, or on none: a fleet of which some pods answer 404 is worse than one that says no
+    k of n   = first where it is already, then on the pods that have the fewest
+
+Adapters come in the order of their age, and who came later gives way. A place is only given up when the pod is gone,
+the number shrinks or an older adapter for all pods needs the slot: no load or demand moves an adapter, so nothing can
+swing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An adapter that wants places."""
+
+    name: str
+    replicas: int | None
+    """None: on all pods."""
+    before: frozenset[str] = frozenset()
+    """Pods where it was placed last."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod that can take adapters."""
+
+    name: str
+    ready: bool = True
+
+
+def place(wishes: Sequence[Wish], pods: Sequence[Pod], slots: int) -> Mapping[str, frozenset[str]]:
+    """The names of the pods of each adapter, as many as there is room for; `wishes` are in the order of who goes first.
+
+    A pod that is not ready is taken where no other has a slot.
+    """
+    names, ready = [pod.name for pod in pods], {pod.name: pod.ready for pod in pods}
+    everywhere = [wish.name for wish in wishes if wish.replicas is None][:slots]
+    used = dict.fromkeys(names, len(everywhere))
+    chosen: dict[str, set[str]] = {wish.name: set(names) if wish.name in everywhere else set() for wish in wishes}
+    some = [wish for wish in wishes if wish.replicas is not None]
+
+    def take(wish: Wish, among: Sequence[str]) -> None:
+        for pod in sorted(among, key=lambda name: (not ready[name], used[name], name)):
+            if len(chosen[wish.name]) < (wish.replicas or 0) and used[pod] < slots:
+                chosen[wish.name].add(pod)
+                used[pod] += 1
+
+    for wish in some:  # all of them keep what they have before anybody gets more
+        take(wish, [name for name in names if name in wish.before])
+    for wish in some:
+        take(wish, [name for name in names if name not in chosen[wish.name]])
+    return {name: frozenset(places) for name, places in chosen.items()}
+
+
+def refused(wishes: Sequence[Wish], slots: int) -> frozenset[str]:
+    """Adapters for all pods that no pod has a slot for."""
+    return frozenset([wish.name for wish in wishes if wish.replicas is None][slots:])

@@ -1,0 +1,66 @@
+"""What the guard of a pod says about the adapters there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+LOADED: Final = "Loaded"
+FAILED: Final = "Failed"
+DRAINING: Final = "Draining"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One adapter in one engine, by its engine-side name."""
+
+    state: str
+    """Loading, Loaded, Failed or Draining."""
+    path: str = ""
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    """How long its load took."""
+    running: int = 0
+    """Its requests in flight."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The last word of one guard."""
+
+    adapters: Mapping[str, Held] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Served name -> engine-side name."""
+
+    @classmethod
+    def read(cls, told: Any) -> "Report":  # noqa: ANN401 - JSON of a guard, maybe of another release
+        """As GET /slmfleet/adapters answers. Raises ValueError for anything else."""
+        try:
+            adapters = {str(name): _held(each) for name, each in told["adapters"].items()}
+            return cls(adapters, {str(name): str(target) for name, target in told["aliases"].items()})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not what a guard says about adapters: {error!r}") from None
+
+    def loaded(self, name: str) -> bool:
+        """Whether the engine lists it."""
+        return name in self.adapters and self.adapters[name].state == LOADED
+
+    def answers(self, served: str, name: str) -> bool:
+        """Whether requests for `served` get the engine-side `name`."""
+        return self.aliases.get(served) == name and self.loaded(name)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way in it."""
+        return all(held.state in (LOADED, FAILED) for held in self.adapters.values())
+
+
+def _held(told: Mapping[str, Any]) -> Held:
+    return Held(
+        str(told["state"]),
+        str(told.get("path") or ""),
+        str(told.get("reason") or ""),
+        str(told.get("message") or ""),
+        float(told.get("seconds") or 0.0),
+        int(told.get("running") or 0),
+    )

@@ -1,0 +1,45 @@
+"""What the pods of a Job said when they ended: their termination messages."""
+
+from collections import OrderedDict
+from typing import Final
+
+from .client import Client
+from .resources import PODS, Manifest
+
+_KEPT: Final = 1024
+_JOB: Final = "batch.kubernetes.io/job-name"
+
+
+class LastWordsOfJobs:
+    """Termination messages, each read once per end of a Job. The pods of Jobs are in no cache."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    async def of(self, namespace: str, job: str, *, key: str) -> str:
+        """The message of the newest pod that has ended; "" where there is none. Raises KubeError.
+
+        `key` names the Job's end: it is asked for once, unless nobody had said anything.
+        """
+        if key not in self._known:
+            pods, _ = await self._client.list(PODS, namespace, labels=f"{_JOB}={job}")
+            self._known[key] = _newest(pods)
+        words = self._known[key]
+        self._known.move_to_end(key)
+        if not words:
+            del self._known[key]
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return words
+
+
+def _newest(pods: list[Manifest]) -> str:
+    """RFC 3339 in UTC sorts as text."""
+    ends = [
+        (str(ended.get("finishedAt") or ""), str(ended.get("message") or ""))
+        for pod in pods
+        for status in pod.get("status", {}).get("containerStatuses") or ()
+        if (ended := status.get("state", {}).get("terminated")) is not None
+    ]
+    return max(ends, default=("", ""))[1]

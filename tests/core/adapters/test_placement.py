@@ -1,0 +1,85 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slmfleet.core.adapters.placement import Pod, Wish, place, refused
+
+
+def pods(count: int) -> list[Pod]:
+    return [Pod(f"p{n}") for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "count", "slots", "expected"),
+    [
+        ([Wish("a", None)], 2, 1, {"a": {"p0", "p1"}}),
+        # the younger of two for all pods finds no slot
+        ([Wish("a", None), Wish("b", None)], 2, 1, {"a": {"p0", "p1"}, "b": set()}),
+        # onto the pods that have the fewest
+        ([Wish("a", 1), Wish("b", 1), Wish("c", 1)], 2, 4, {"a": {"p0"}, "b": {"p1"}, "c": {"p0"}}),
+        # where it is already, though that pod has more
+        ([Wish("a", 1), Wish("b", 1, frozenset({"p0"}))], 2, 4, {"a": {"p1"}, "b": {"p0"}}),
+        # a pod that went away is replaced, the others stay
+        ([Wish("a", 2, frozenset({"p1", "gone"}))], 3, 1, {"a": {"p0", "p1"}}),
+        # fewer places than wanted
+        ([Wish("a", 3)], 2, 1, {"a": {"p0", "p1"}}),
+        # an older one for all pods takes the slot
+        ([Wish("a", None), Wish("b", 1, frozenset({"p0"}))], 2, 1, {"a": {"p0", "p1"}, "b": set()}),
+    ],
+)
+def test_places(wishes: list[Wish], count: int, slots: int, expected: dict[str, set[str]]) -> None:
+    assert place(wishes, pods(count), slots) == expected
+
+
+def test_a_pod_that_is_not_ready_is_taken_last() -> None:
+    assert place([Wish("a", 1)], [Pod("p0", ready=False), Pod("p1")], 1) == {"a": {"p1"}}
+
+
+def test_adapters_for_all_pods_that_find_no_slot_are_named() -> None:
+    assert refused([Wish("a", None), Wish("b", 1), Wish("c", None), Wish("d", None)], 2) == {"d"}
+
+
+NAMES = [f"p{n}" for n in range(6)]
+WISHES = st.lists(st.tuples(st.none() | st.integers(1, 7), st.frozensets(st.sampled_from(NAMES))), max_size=12).map(
+    lambda found: [Wish(f"a{n}", replicas, before) for n, (replicas, before) in enumerate(found)]
+)
+PODS = st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), unique_by=lambda pod: pod[0]).map(
+    lambda found: [Pod(*pod) for pod in found]
+)
+
+
+@given(WISHES, PODS, st.integers(1, 5))
+def test_no_pod_has_more_than_its_slots_and_no_adapter_more_than_its_replicas(
+    wishes: list[Wish], among: list[Pod], slots: int
+) -> None:
+    chosen = place(wishes, among, slots)
+    assert all(sum(pod.name in places for places in chosen.values()) <= slots for pod in among)
+    assert all(wish.replicas is None or len(chosen[wish.name]) <= wish.replicas for wish in wishes)
+    for wish in wishes:
+        if wish.replicas is None:
+            assert chosen[wish.name] in ({pod.name for pod in among}, set())
+
+
+@given(WISHES, PODS, st.integers(1, 5))
+def test_a_second_look_moves_nothing(wishes: list[Wish], among: list[Pod], slots: int) -> None:
+    chosen = place(wishes, among, slots)
+    again = [Wish(wish.name, wish.replicas, chosen[wish.name]) for wish in wishes]
+    assert place(again, among[::-1], slots) == chosen
+
+
+@given(WISHES, PODS, st.integers(1, 5))
+def test_places_are_only_left_free_where_no_pod_has_a_slot(wishes: list[Wish], among: list[Pod], slots: int) -> None:
+    chosen = place(wishes, among, slots)
+    for wish in wishes:
+        if wish.replicas is not None and len(chosen[wish.name]) < wish.replicas:
+            others = [pod.name for pod in among if pod.name not in chosen[wish.name]]
+            assert all(sum(pod in places for places in chosen.values()) == slots for pod in others)
+
+
+@given(WISHES, PODS, st.integers(1, 5), st.sampled_from(NAMES))
+def test_a_pod_that_comes_moves_no_adapter(wishes: list[Wish], among: list[Pod], slots: int, name: str) -> None:
+    chosen = place(wishes, among, slots)
+    again = [Wish(wish.name, wish.replicas, chosen[wish.name]) for wish in wishes]
+    more = among if name in {pod.name for pod in among} else [*among, Pod(name)]
+    after = place(again, more, slots)
+    assert all(chosen[wish.name] <= after[wish.name] for wish in wishes)

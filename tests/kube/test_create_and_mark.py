@@ -54,22 +54,33 @@ def engine(client: FakeClient) -> Manifest:
 async def test_a_mark_changes_only_what_it_says_and_the_next_one_drops_the_rest_of_it() -> None:
     client = FakeClient()
     uid = engine(client)["metadata"]["uid"]
-    marked = await applier(client).mark("chat", "p", uid, {"traffic": "false", "since": "1"}, {"cost": "-1"})
+    marked = await applier(client).mark(
+        "chat", "p", uid, {"traffic": "false", "since": "1"}, {"cost": "-1"}, about="drain"
+    )
     assert marked["metadata"]["labels"] == {"app": "vllm", "traffic": "false", "since": "1"}
-    back = await applier(client).mark("chat", "p", uid, {"traffic": "true"}, {})
+    back = await applier(client).mark("chat", "p", uid, {"traffic": "true"}, {}, about="drain")
     assert back["metadata"]["labels"] == {"app": "vllm", "traffic": "true"}
     assert not back["metadata"]["annotations"]
-    assert len({MARKER, MANAGER}) == 2  # an apply of the whole by one manager drops what it does not name
+    assert not MANAGER.startswith(MARKER)  # an apply of the whole by one manager drops what it does not name
+
+
+async def test_marks_about_different_things_leave_each_other_alone() -> None:
+    client = FakeClient()
+    uid = engine(client)["metadata"]["uid"]
+    await applier(client).mark("chat", "p", uid, {"traffic": "false"}, {}, about="drain")
+    await applier(client).mark("chat", "p", uid, {"legal": "true"}, {}, about="adapters")
+    both = await applier(client).mark("chat", "p", uid, {"traffic": "true"}, {}, about="drain")
+    assert both["metadata"]["labels"] == {"app": "vllm", "traffic": "true", "legal": "true"}
 
 
 async def test_a_mark_is_for_the_very_pod_that_was_seen_and_for_the_leader() -> None:
     client = FakeClient()
     engine(client)
     with pytest.raises(ConflictError):
-        await applier(client).mark("chat", "p", "another", {"traffic": "false"}, {})
+        await applier(client).mark("chat", "p", "another", {"traffic": "false"}, {}, about="drain")
 
     def lost() -> float:
         raise NotLeaderError("lost")
 
     with pytest.raises(NotLeaderError):
-        await Applier(client, lost).mark("chat", "p", "another", {"traffic": "false"}, {})
+        await Applier(client, lost).mark("chat", "p", "another", {"traffic": "false"}, {}, about="drain")

@@ -5,7 +5,7 @@ import pytest
 
 from slmfleet.kube.errors import NotFoundError, RefusedError
 from slmfleet.kube.resources import Manifest
-from slmfleet.runtime.objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS, Objects, key_of
+from slmfleet.runtime.objects import ACCELERATOR_CLASSES, LORA_ADAPTERS, SLM_DEPLOYMENTS, Objects, key_of
 from tests.kube.fake import FakeClient
 
 pytestmark = pytest.mark.looptime
@@ -21,7 +21,13 @@ def accelerator(name: str, **spec: object) -> Manifest:
 
 def made(client: FakeClient, *namespaces: str) -> tuple[Objects, list[str]]:
     heard: list[str] = []
-    objects = Objects(client, namespaces, on_change=lambda change: heard.append(key_of(change)[1]), rng=Random(1))
+    objects = Objects(
+        client,
+        namespaces,
+        on_change=lambda change: heard.append(key_of(change)[1]),
+        on_adapter=lambda key, _: heard.append(f"adapter of {key[1]}"),
+        rng=Random(1),
+    )
     return objects, heard
 
 
@@ -94,3 +100,49 @@ async def test_only_the_given_namespaces_are_listed() -> None:
     await objects.load()
     await objects.sweep()
     assert heard == ["in-chat", "in-rag"]
+
+
+def adapter(name: str, deployment: str, version: int = 1, **metadata: object) -> Manifest:
+    return {
+        "metadata": {"name": name, "namespace": "chat", "uid": name, "resourceVersion": str(version), **metadata},
+        "spec": {"deploymentRef": {"name": deployment}},
+    }
+
+
+def test_adapters_are_found_by_their_deployment_there_or_not() -> None:
+    objects, heard = made(FakeClient())
+    objects.adapter_event(None, adapter("legal", "a"))
+    objects.adapter_event("ADDED", adapter("tax", "a"))
+    assert heard == ["adapter of a"] * 2
+    assert [each["metadata"]["name"] for each in objects.adapters_of(("chat", "a"))] == ["legal", "tax"]
+    heard.clear()
+    objects.adapter_event("DELETED", adapter("legal", "a", 2))
+    objects.adapter_event("MODIFIED", adapter("tax", "b", 3))
+    assert heard == ["adapter of a", "adapter of a", "adapter of b"]
+    assert objects.adapters_of(("chat", "a")) == ()
+    assert len(objects.adapters_of(("chat", "b"))) == 1
+
+
+def test_an_adapter_on_its_way_out_is_none() -> None:
+    objects, _ = made(FakeClient())
+    objects.adapter_event(None, adapter("legal", "a", deletionTimestamp="2026-01-01T00:00:00Z"))
+    assert objects.adapters_of(("chat", "a")) == ()
+
+
+def test_our_own_status_of_an_adapter_is_no_news_unless_somebody_changed_more() -> None:
+    objects, heard = made(FakeClient())
+    before = adapter("legal", "a")
+    objects.adapter_event(None, before)
+    heard.clear()
+    objects.adapter_answered(before, adapter("legal", "a", 2) | {"status": {"phase": "Ready"}})
+    assert heard == []
+    objects.adapter_answered(before, adapter("legal", "a", 3, labels={"a": "b"}))
+    assert heard == ["adapter of a"] * 2
+
+
+async def test_a_sweep_finds_adapters() -> None:
+    client = FakeClient()
+    objects, heard = made(client)
+    client.seed(LORA_ADAPTERS, adapter("legal", "a"))
+    await objects.sweep()
+    assert heard == ["adapter of a"]

@@ -89,7 +89,7 @@ class World:
         client = FakeClient()
         selection = Selection("app.kubernetes.io/managed-by=slmfleet", "slmfleet.dev/deployment")
         self.cache = Cache(client, CHILDREN, selection, on_change=lambda _: None, rng=Random(1), sweep=600)
-        self.objects = Objects(client, (), on_change=lambda _: None, rng=Random(1))
+        self.objects = Objects(client, (), on_change=lambda _: None, on_adapter=lambda *_: None, rng=Random(1))
         self.loop = Scaling(
             Cluster(self.objects, self.cache, ColdStarts(), lambda: NOW),
             self.make,

@@ -11,12 +11,16 @@ from slmfleet.core.types import Config, Manifest, Observed, Plan
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache, Selection
 from slmfleet.kube.events import Recorder
+from slmfleet.kube.last_words import LastWordsOfJobs
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import CHILDREN, Key
 from slmfleet.kube.status import StatusWriter
+from slmfleet.metrics.adapters import AdapterMetrics
 from slmfleet.metrics.registry import Metrics
+from slmfleet.runtime.adapters import Adapters
 from slmfleet.runtime.guards import Guards
+from slmfleet.runtime.inquiries import Inquiries
 from slmfleet.runtime.objects import SLM_DEPLOYMENTS, Objects, key_of
 from slmfleet.runtime.reconciler import Access, Reconciler
 from tests.kube.fake import FakeClient
@@ -62,16 +66,22 @@ class World:
         selection = Selection("app.kubernetes.io/managed-by=slmfleet", "slmfleet.dev/deployment")
         self.cache = Cache(self.client, CHILDREN, selection, on_change=self.woken.append, rng=Random(1), sweep=600)
         self.objects = Objects(
-            self.client, (), on_change=lambda change: self.news.append(key_of(change)), rng=Random(1)
+            self.client,
+            (),
+            on_change=lambda change: self.news.append(key_of(change)),
+            on_adapter=lambda key, _: self.woken.append(key),
+            rng=Random(1),
         )
+        self.adapters = Adapters(self.woken.append, self._ask, AdapterMetrics(self.metrics.registry))
         access = Access(
             client=self.client,
             cache=self.cache,
             applier=Applier(self.client, lambda: 30.0),
             status=StatusWriter(self.client, lambda: 30.0),
             recorder=Recorder(self.client, lambda: 30.0, "slmfleet-0", lambda: NOW),
-            logs=Logs(self.client),
+            inquiries=Inquiries(self.client, Logs(self.client), LastWordsOfJobs(self.client)),
             guards=Guards(self.woken.append, self._send),
+            adapters=self.adapters,
             advice=self.advice.get,
         )
         config = Config("test", {})
@@ -80,6 +90,12 @@ class World:
     async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> int:
         self.sent.append((method, url, headers["x-slmfleet-token"]))
         return 200
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
+    ) -> tuple[int, bytes]:
+        self.sent.append((method, url, headers["x-slmfleet-token"]))
+        return 200, b'{"adapters": {}, "aliases": {}, "table": "t"}'
 
     def _plan(self, observed: Observed, config: Config, now: datetime) -> Plan:
         assert now == NOW

@@ -109,7 +109,7 @@ def _rejected(
         status=status,
         events=transitions(observed.slm, status),
         inquiries=inquiries(pods, observed.answers),
-        outcomes=unserved(observed, _unaccepted(observed, verdict), now, keep=True),
+        outcomes=unserved(observed.adapters, _unaccepted(observed, verdict), now, keep=True),
         requeue_after=requeue_after,
     )
 

@@ -16,8 +16,9 @@ from .errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError,
 from .resources import PODS, Key, Manifest, Resource, resource_of, uid_of
 
 MANAGER: Final = "slmfleet"
-MARKER: Final = "slmfleet-drain"
-"""The manager of the few labels and annotations that pods get from us: the ReplicaSet made the rest of them."""
+MARKER: Final = "slmfleet-"
+"""What the managers of the few labels and annotations that pods get from us begin with: the ReplicaSet made the rest.
+"""
 
 # The same drift is undone so often, then left alone for so many seconds since it was first seen.
 _CONTESTED_WRITES: Final = 3
@@ -198,16 +199,23 @@ class Applier:
             await self._client.create(resource, owner[0], manifest, within=left)
 
     async def mark(
-        self, namespace: str, name: str, uid: str, labels: Mapping[str, str], annotations: Mapping[str, str]
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        labels: Mapping[str, str],
+        annotations: Mapping[str, str],
+        *,
+        about: str,
     ) -> Manifest:
-        """Set labels and annotations of a pod; what an earlier mark had and this one lacks is dropped.
+        """Set labels and annotations of a pod; what an earlier mark about the same had and this one lacks is dropped.
 
         Raises ConflictError when it is another pod by now.
         """
         left = self._fence()
         metadata = {"name": name, "uid": uid, "labels": dict(labels), "annotations": dict(annotations)}
         body = {"apiVersion": PODS.api_version, "kind": PODS.kind, "metadata": metadata}
-        return await self._client.apply(PODS, namespace, body, manager=MARKER, force=True, within=left)
+        return await self._client.apply(PODS, namespace, body, manager=f"{MARKER}{about}", force=True, within=left)
 
     async def delete(self, owner: Key, resource: Resource, name: str, uid: str, *, grace: int | None = None) -> None:
         """Delete a child, and only the very object that was seen; ConflictError when another has its name by now.

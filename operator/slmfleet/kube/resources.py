@@ -35,6 +35,7 @@ PODS: Final = Resource("v1", "Pod", "pods")
 DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
 CONTROLLER_REVISIONS: Final = Resource("apps/v1", "ControllerRevision", "controllerrevisions")
 POD_DISRUPTION_BUDGETS: Final = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+JOBS: Final = Resource("batch/v1", "Job", "jobs")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 EVENTS: Final = Resource("events.k8s.io/v1", "Event", "events")
 POD_EVENTS: Final = Resource("v1", "Event", "events")
@@ -50,6 +51,7 @@ CHILDREN: Final = (
     PERSISTENT_VOLUME_CLAIMS,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    JOBS,
     PODS,
 )
 """The kinds that belong to a fleet; pods are made by its Deployment, the others are applied."""

@@ -17,6 +17,8 @@ from .log import about
 TIMEOUT: Final = 3.0
 """Seconds that a guard gets to answer: it has nothing to compute."""
 RETRY: Final = 5.0
+MAX_ANSWER: Final = 4 * 2**20
+"""Bytes."""
 _NO_SUCH_ROUTE: Final = frozenset({404, 405})
 """What vLLM says behind a guard of a release before the route: there is nothing to tell it."""
 
@@ -34,10 +36,29 @@ class Http:
 
     async def send(self, method: str, url: str, headers: Mapping[str, str]) -> int:
         """The status of the answer. Raises ClientError or OSError (TimeoutError is one)."""
+        async with self._opened().request(method, url, headers=headers, allow_redirects=False) as answer:
+            return answer.status
+
+    def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
-        async with self._session.request(method, url, headers=headers, allow_redirects=False) as answer:
-            return answer.status
+        return self._session
+
+    async def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer, within so many seconds. Raises ClientError or OSError; ValueError for more
+        than MAX_ANSWER bytes."""
+        limits = aiohttp.ClientTimeout(total=seconds)
+        async with self._opened().request(
+            method, url, headers=headers, data=body, allow_redirects=False, timeout=limits
+        ) as answer:
+            found = await answer.content.read(MAX_ANSWER + 1)
+            while len(found) <= MAX_ANSWER and (more := await answer.content.read(MAX_ANSWER)):
+                found += more
+            if len(found) > MAX_ANSWER:
+                raise ValueError(f"an answer of more than {MAX_ANSWER} bytes")
+            return answer.status, found
 
     async def close(self) -> None:
         """Close the connections."""
@@ -97,8 +118,13 @@ class Guards:
 
     async def _confirmed(self, order: GuardOrder, token: str) -> None:
         """Returns once the guard has said yes."""
-        host = f"[{order.address}]" if ":" in order.address else order.address
-        method, url = "POST" if order.drain else "DELETE", f"http://{host}:{PORT}{DRAIN_ROUTE}"
+        method, url = "POST" if order.drain else "DELETE", f"{base(order.address)}{DRAIN_ROUTE}"
         status = await self._send(method, url, {TOKEN_HEADER.decode(): token})
         if status != 200 and status not in _NO_SUCH_ROUTE:
             raise OSError(f"answered {status}")
+
+
+def base(address: str) -> str:
+    """The URL of the engine in the pod with that IP."""
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{PORT}"

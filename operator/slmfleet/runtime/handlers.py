@@ -13,7 +13,7 @@ import kopf
 
 from slmfleet.kube.resources import Resource
 
-from .objects import ACCELERATOR_CLASSES, SLM_DEPLOYMENTS, Objects
+from .objects import ACCELERATOR_CLASSES, LORA_ADAPTERS, SLM_DEPLOYMENTS, Objects
 
 
 def registry_of(objects: Objects) -> kopf.OperatorRegistry:
@@ -29,6 +29,10 @@ def registry_of(objects: Objects) -> kopf.OperatorRegistry:
     @kopf.on.event(*_selector(SLM_DEPLOYMENTS), registry=registry)
     async def slm_deployment(event: kopf.RawEvent, **_: object) -> None:
         objects.slm_event(event["type"], dict(event["object"]))
+
+    @kopf.on.event(*_selector(LORA_ADAPTERS), registry=registry)
+    async def lora_adapter(event: kopf.RawEvent, **_: object) -> None:
+        objects.adapter_event(event["type"], dict(event["object"]))
 
     @kopf.on.event(*_selector(ACCELERATOR_CLASSES), registry=registry)
     async def accelerator_class(event: kopf.RawEvent, **_: object) -> None:

@@ -1,4 +1,4 @@
-"""The SLMDeployments and AcceleratorClasses of the cluster, as they are right now."""
+"""The SLMDeployments, LoRAAdapters and AcceleratorClasses of the cluster, as they are right now."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from math import inf
 from random import Random
 from typing import Final
 
-from slmfleet.api import accelerator, slmdeployment
+from slmfleet.api import accelerator, loraadapter, slmdeployment
 from slmfleet.api.base import API_VERSION
 from slmfleet.kube.backoff import backoff
 from slmfleet.kube.client import Client
@@ -16,6 +16,7 @@ from slmfleet.kube.resources import Key, Manifest, Resource, name_of
 from slmfleet.kube.store import Change, Store
 
 SLM_DEPLOYMENTS: Final = Resource(API_VERSION, slmdeployment.KIND, slmdeployment.PLURAL)
+LORA_ADAPTERS: Final = Resource(API_VERSION, loraadapter.KIND, loraadapter.PLURAL)
 ACCELERATOR_CLASSES: Final = Resource(API_VERSION, accelerator.KIND, accelerator.PLURAL)
 
 logger = logging.getLogger(__name__)
@@ -28,21 +29,47 @@ class Objects:
     """
 
     def __init__(
-        self, client: Client, namespaces: tuple[str, ...], *, on_change: Callable[[Change], None], rng: Random
+        self,
+        client: Client,
+        namespaces: tuple[str, ...],
+        *,
+        on_change: Callable[[Change], None],
+        on_adapter: Callable[[Key, Change], None],
+        rng: Random,
     ) -> None:
-        """`on_change` hears of every changed SLMDeployment, and of unchanged ones whose AcceleratorClass changed."""
+        """`on_change` hears of every changed SLMDeployment, and of unchanged ones whose AcceleratorClass changed.
+
+        `on_adapter` hears of every changed LoRAAdapter, and the key of the SLMDeployment, there or not, that it is for.
+        """
         self.slms = Store()
         self.unreadable: set[str] = set()
         """Namespaces that the last sweep was refused."""
+        self.adapters = Store()
+        self._by_deployment: dict[Key, dict[str, Manifest]] = {}
         self._classes = Store()
         self._client = client
         self._namespaces = namespaces
         self._on_change = on_change
+        self._on_adapter = on_adapter
         self._rng = rng
 
     def accelerator_of(self, slm: Manifest) -> Manifest | None:
         """The AcceleratorClass object that the spec names."""
         return self._classes.get(("", _class_name(slm)))
+
+    def adapters_of(self, key: Key) -> tuple[Manifest, ...]:
+        """The LoRAAdapters that name an SLMDeployment, and are not on their way out."""
+        named = self._by_deployment.get(key, {}).values()
+        return tuple(adapter for adapter in named if not adapter["metadata"].get("deletionTimestamp"))
+
+    def adapter_event(self, kind: str | None, obj: Manifest) -> None:
+        """Take in a watch event of a LoRAAdapter."""
+        self._adapters_changed([self.adapters.remove(obj) if kind == "DELETED" else self.adapters.put(obj)])
+
+    def adapter_answered(self, before: Manifest, answer: Manifest) -> None:
+        """Take in what the API server said about the LoRAAdapter seen as `before`, ahead of the watch."""
+        same = _without_status(before) == _without_status(answer)
+        self._adapters_changed([self.adapters.put(answer)], quiet=same)
 
     def slm_event(self, kind: str | None, obj: Manifest) -> None:
         """Take in a watch event of an SLMDeployment."""
@@ -85,6 +112,8 @@ class Objects:
         # One list for all namespaces or one for each; what is in none of them is not ours to know.
         for namespace in self._namespaces or (None,):
             try:
+                # Before their deployments: engines are told to have what is known.
+                adapters, known = await self._client.list(LORA_ADAPTERS, namespace)
                 slms, version = await self._client.list(SLM_DEPLOYMENTS, namespace)
             except (NotFoundError, RefusedError) as error:
                 if namespace is None:
@@ -92,6 +121,7 @@ class Objects:
                 self._lost(namespace, error)
                 continue
             self.unreadable.discard(namespace or "")
+            self._adapters_changed(self.adapters.replace(adapters, int(known), namespace))
             self._tell(self.slms.replace(slms, int(version), namespace))
 
     def _lost(self, namespace: str, error: KubeError) -> None:
@@ -105,6 +135,24 @@ class Objects:
             if change is not None:
                 self._on_change(change)
 
+    def _adapters_changed(self, changes: Iterable[Change | None], *, quiet: bool = False) -> None:
+        """Keep the adapters of each deployment at hand."""
+        for change in changes:
+            if change is None:
+                continue
+            for obj in (change.before, change.after):
+                if obj is None:
+                    continue
+                key, name = _deployment_of(obj), name_of(obj)[1]
+                if obj is change.after:
+                    self._by_deployment.setdefault(key, {})[name] = obj
+                else:
+                    self._by_deployment.get(key, {}).pop(name, None)
+                if not self._by_deployment.get(key):
+                    self._by_deployment.pop(key, None)
+                if not quiet:
+                    self._on_adapter(key, change)
+
     def _tell_users(self, changes: Iterable[Change | None]) -> None:
         """The SLMDeployments that name a changed class."""
         names = {name_of(o)[1] for c in changes if c is not None for o in (c.before, c.after) if o is not None}
@@ -116,6 +164,11 @@ def _class_name(slm: Manifest) -> str:
     """An object from the API server passed the CRD's schema, but maybe an older one's."""
     wanted = (slm.get("spec") or {}).get("accelerator")
     return str(wanted.get("class", "")) if isinstance(wanted, dict) else ""
+
+
+def _deployment_of(adapter: Manifest) -> Key:
+    wanted = (adapter.get("spec") or {}).get("deploymentRef")
+    return name_of(adapter)[0], str(wanted.get("name", "")) if isinstance(wanted, dict) else ""
 
 
 def _without_status(slm: Manifest) -> Manifest:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import random
-from collections import Counter
 from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
 from math import inf
@@ -25,19 +24,24 @@ from slmfleet.kube.client import Client
 from slmfleet.kube.errors import KubeError, TransientError
 from slmfleet.kube.events import Recorder
 from slmfleet.kube.keys import own_key
+from slmfleet.kube.last_words import LastWordsOfJobs
 from slmfleet.kube.lease import Lease
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.queue import WorkQueue
-from slmfleet.kube.resources import CHILDREN, name_of, uid_of
+from slmfleet.kube.resources import CHILDREN, Key, name_of, uid_of
 from slmfleet.kube.status import StatusWriter
 from slmfleet.kube.store import Change
-from slmfleet.metrics.registry import Metrics, ScalingRow
+from slmfleet.metrics.adapters import AdapterMetrics
+from slmfleet.metrics.registry import Metrics
 from slmfleet.metrics.scrape import Scraper
 
 from . import handlers
+from .adapters import Adapters
 from .cold_starts import ColdStarts
+from .exports import export
 from .guards import Guards, Http
 from .health import queue_troubles, reading_troubles, watch_troubles
+from .inquiries import Inquiries
 from .objects import Objects, key_of
 from .reconciler import Access, Planner, Reconciler
 from .scaling import Scaling, World
@@ -79,9 +83,12 @@ class Operator:
         self._cache = Cache(
             client, CHILDREN, selection, on_change=self._queue.add, rng=rng, sweep=settings.sweep_seconds
         )
-        self._objects = Objects(client, settings.namespaces, on_change=self._changed, rng=rng)
+        self._objects = Objects(
+            client, settings.namespaces, on_change=self._changed, on_adapter=self._adapter_changed, rng=rng
+        )
         self._http = Http()
         self._guards = Guards(self._queue.add, self._http.send)
+        self._adapters = Adapters(self._queue.add, self._http.ask, AdapterMetrics(metrics.registry))
         self._cold_starts = ColdStarts()
         self.scaling = Scaling(
             World(self._objects, self._cache, self._cold_starts, wall_clock),
@@ -96,8 +103,9 @@ class Operator:
             applier=Applier(client, self._fence),
             status=StatusWriter(client, self._fence),
             recorder=Recorder(client, self._fence, settings.pod_name, wall_clock),
-            logs=Logs(client),
+            inquiries=Inquiries(client, Logs(client), LastWordsOfJobs(client)),
             guards=self._guards,
+            adapters=self._adapters,
             advice=self.scaling.advice,
         )
         self._client = client
@@ -108,7 +116,14 @@ class Operator:
         self._reading_since = 0.0
         self._unwatched: frozenset[str] = frozenset()
         self._stopping = False
-        self._export(metrics)
+        export(
+            metrics,
+            leading=lambda: self._state == LEADING,
+            queue=self._queue,
+            objects=self._objects,
+            cache=self._cache,
+            decisions=self.scaling.decisions,
+        )
 
     def state(self) -> str:
         """What this replica does, in a word or two."""
@@ -152,6 +167,7 @@ class Operator:
             logger.warning("running reconciles were cut off after %.0f s", GRACE)
         work.cancel()
         await self._guards.close()
+        await self._adapters.close()
         await self._http.close()
         await self._lease.release()
         await asyncio.wait([work], timeout=5.0)
@@ -191,6 +207,7 @@ class Operator:
             images=self._settings.images,
             guard=guard.sources(),
             key=key,
+            fetcher=self._settings.fetcher_image,
             peers=self._settings.peers,
         )
         return Reconciler(self._plan, config, self._access, self._objects, self._metrics, wall_clock, self._cold_starts)
@@ -250,35 +267,15 @@ class Operator:
         self._queue.forget(key)
         self._access.applier.forget(key)
         self._cold_starts.forget(key)
+        self._adapters.forget(key)
         self._access.status.forget(uid_of(change.before or {}))
+        if self._objects.adapters_of(key):
+            self._queue.add(key)
 
-    def _export(self, metrics: Metrics) -> None:
-        metrics.gauge("leader", "1 while this replica reconciles.", lambda: float(self._state == LEADING))
-        metrics.gauge("queue_depth", "SLMDeployments that wait for a worker.", lambda: self._queue.depth)
-        metrics.gauge("queue_oldest_seconds", "Age in seconds of the oldest of them.", self._queue.oldest_wait)
-        metrics.gauge("slmdeployments", "SLMDeployments that exist.", lambda: len(self._objects.slms))
-        metrics.conditions(self._conditions)
-        metrics.scaling(self._decisions)
-        metrics.watch_restarts(self._restarts)
-
-    def _restarts(self) -> Iterable[tuple[str, str, int]]:
-        """Per resource: with several namespaces it has several watchers, but a series may appear only once."""
-        total: Counter[tuple[str, str]] = Counter()
-        for watcher in self._cache.watchers:
-            for reason, count in watcher.restarts.items():
-                total[watcher.resource.plural, reason] += count
-        return [(*labels, count) for labels, count in total.items()]
-
-    def _decisions(self) -> Iterable[ScalingRow]:
-        for key, advice in self.scaling.decisions().items():
-            decision = advice.decision
-            needs = {need.name: need.replicas for need in decision.needs}
-            yield ScalingRow(*key, decision.desired, decision.reason, needs, unread=bool(advice.missing))
-
-    def _conditions(self) -> Iterable[tuple[str, str, str, str]]:
-        for slm in self._objects.slms:
-            for condition in (slm.get("status") or {}).get("conditions") or ():
-                yield *name_of(slm), condition["type"], condition["status"]
+    def _adapter_changed(self, key: Key, change: Change) -> None:
+        self._queue.add(key)
+        if change.after is None:
+            self._access.status.forget(uid_of(change.before or {}))
 
 
 def wall_clock() -> datetime:

@@ -11,7 +11,15 @@ from typing import Final
 from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.build.guard import token
 from slmfleet.core.names import Names
-from slmfleet.core.types import Config, Inquiry, LastWords, LogRequest, Manifest, Observed, Plan, PodPatch, Ref, WriteFailure
+from slmfleet.core.types import (
+    Config,
+    Manifest,
+    Observed,
+    Plan,
+    PodPatch,
+    Ref,
+    WriteFailure,
+)
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache
 from slmfleet.kube.client import Client
@@ -25,18 +33,18 @@ from slmfleet.kube.errors import (
     TransientError,
 )
 from slmfleet.kube.events import Recorder
-from slmfleet.kube.last_words import LastWordsOfJobs
-from slmfleet.kube.logs import Logs
-from slmfleet.kube.pod_events import latest_warning
 from slmfleet.kube.queue import Result
 from slmfleet.kube.resources import CREATE_ONLY, PODS, Key, name_of, resource_of, uid_of
 from slmfleet.kube.status import StatusWriter
 from slmfleet.metrics.registry import Metrics
 
+from .adapters import Adapters
 from .cold_starts import ColdStarts
 from .guards import Guards
+from .inquiries import Inquiries, read
 from .log import about
 from .objects import SLM_DEPLOYMENTS, Objects
+from .outcomes import tell_adapters, without_deployment
 
 # Each round learns of objects or logs that the decision asked for; the second one usually asks for nothing.
 _ROUNDS: Final = 8
@@ -59,9 +67,9 @@ class Access:
     applier: Applier
     status: StatusWriter
     recorder: Recorder
-    logs: Logs
-    last_words: LastWordsOfJobs
+    inquiries: Inquiries
     guards: Guards
+    adapters: Adapters
     advice: Callable[[Key], Advice | None]
     """The scaling loop's last word about a fleet."""
 
@@ -115,7 +123,10 @@ class Reconciler:
     async def _reconcile(self, key: Key) -> tuple[str, Result]:
         slm = self.objects.slms.get(key)
         if slm is None or slm["metadata"].get("deletionTimestamp"):
-            return "ok", Result()  # garbage collection takes the children
+            # Garbage collection takes the children; adapters stay, and say so.
+            alone = without_deployment(key, self.objects.adapters_of(key), self.wall())
+            await tell_adapters(self.access.status, self.access.recorder, self.objects, alone)
+            return "ok", Result()
         decision = await self._decide(self._observe(slm))
         creates = any(Ref.of(manifest) not in decision.observed.children for manifest in decision.plan.apply)
         if creates and not await self._stands(slm):
@@ -128,8 +139,11 @@ class Reconciler:
             decision = replace(decision, plan=self.plan(observed, self.config, self.wall()))
         else:
             await self._delete(key, decision.plan.delete)
-        self.access.guards.tell(key, decision.plan.orders, token(Names.of(slm), self.config.key))
+        secret = token(Names.of(slm), self.config.key)
+        self.access.guards.tell(key, decision.plan.orders, secret)
+        self.access.adapters.follow(key, decision.plan.tables, decision.plan.inspections, secret)
         await self._tell(slm, decision.plan)
+        await tell_adapters(self.access.status, self.access.recorder, self.objects, decision.plan.outcomes)
         after = decision.plan.requeue_after
         return ("refused", Result(after, failed=True)) if failures else ("ok", Result(after))
 
@@ -145,6 +159,9 @@ class Reconciler:
             advice=self.access.advice(key),
             cold_start=self.cold_starts.see(slm, pods).status(),
             told=self.access.guards.told(key, [uid_of(pod) for pod in pods]),
+            adapters=self.objects.adapters_of(key),
+            reports=self.access.adapters.reports(key, [uid_of(pod) for pod in pods]),
+            inspected=self.access.adapters.inspected(key),
         )
 
     async def _stands(self, slm: Manifest) -> bool:
@@ -177,38 +194,21 @@ class Reconciler:
             if not unknown and not wanted:
                 return _Decision(observed, plan)
             namespace = observed.slm["metadata"]["namespace"]
-            found = await self._read(namespace, unknown)
+            found = await read(self.access.client, namespace, unknown)
             absent |= unknown - found.keys()
-            texts = await asyncio.gather(*(self._answer(namespace, inquiry) for inquiry in wanted))
+            texts = await asyncio.gather(*(self.access.inquiries.answer(namespace, inquiry) for inquiry in wanted))
             answers = dict(zip((inquiry.key for inquiry in wanted), texts, strict=True))
             children = {**observed.children, **found}
             observed = replace(observed, children=children, answers={**observed.answers, **answers})
         raise RuntimeError(f"the plan still asks for more after {_ROUNDS} rounds")
 
-    async def _answer(self, namespace: str, inquiry: Inquiry) -> str:
-        if isinstance(inquiry, LogRequest):
-            pod, container = inquiry.pod, inquiry.container
-            return await self.access.logs.tail(namespace, pod, container, previous=inquiry.previous, key=inquiry.key)
-        if isinstance(inquiry, LastWords):
-            return await self.access.last_words.of(namespace, inquiry.job, key=inquiry.key)
-        return await latest_warning(self.access.client, namespace, inquiry.uid)
-
-    async def _read(self, namespace: str, refs: Iterable[Ref]) -> dict[Ref, Manifest]:
-        """Which of these objects exist, read live."""
-
-        async def read(ref: Ref) -> tuple[Ref, Manifest] | None:
-            try:
-                return ref, await self.access.client.get(resource_of(ref.api_version, ref.kind), namespace, ref.name)
-            except NotFoundError:
-                return None
-
-        return dict(item for item in await asyncio.gather(*map(read, refs)) if item is not None)
-
     async def _mark(self, key: Key, patches: Iterable[PodPatch]) -> None:
         """Say on the pods who takes part; what fails ends this reconcile, since the replicas must not shrink then."""
         for patch in patches:
             ref = patch.ref
-            written = await self.access.applier.mark(key[0], ref.name, ref.uid, patch.labels, patch.annotations)
+            written = await self.access.applier.mark(
+                key[0], ref.name, ref.uid, patch.labels, patch.annotations, about=patch.about
+            )
             self.access.cache.put(written)
 
     async def _apply_all(self, key: Key, decision: "_Decision") -> list[WriteFailure]:
@@ -249,7 +249,7 @@ class Reconciler:
 
     async def _reread(self, key: Key, ref: Ref, live: Manifest) -> None:
         """The cache was behind: do not wait for the watch to say what the API server already told."""
-        found = await self._read(key[0], [ref])
+        found = await read(self.access.client, key[0], [ref])
         if ref in found:
             self.access.cache.put(found[ref])
         else:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from slmfleet import __version__
 from slmfleet.api.access import Peer
 from slmfleet.api.base import LabelKey, LabelValue
 from slmfleet.api.labels import LabelSelector
@@ -67,6 +68,9 @@ class Settings(BaseSettings):
     image_cuda: ImageTemplate = Field(DEFAULT_IMAGES["cuda"], description="vLLM image for NVIDIA GPUs.")
     image_rocm: ImageTemplate = Field(DEFAULT_IMAGES["rocm"], description="vLLM image for AMD GPUs.")
     image_cpu: ImageTemplate = Field(DEFAULT_IMAGES["cpu"], description="vLLM image for CPUs.")
+    fetcher_image: str = Field(
+        f"slmfleet/fetcher:{__version__}", min_length=1, max_length=512, description="Image that fetches adapters."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="json: one object per line; text: for a terminal.")
 

@@ -40,9 +40,11 @@ class AdapterPlan:
     """The condition AdaptersReady."""
 
 
-def unserved(observed: Observed, verdict: Verdict, now: datetime, *, keep: bool) -> tuple[AdapterOutcome, ...]:
+def unserved(
+    adapters: Iterable[Manifest], verdict: Verdict, now: datetime, *, keep: bool
+) -> tuple[AdapterOutcome, ...]:
     """What is said about adapters of a deployment that is not there, or not carried out."""
-    return tuple(_untaken(manifest, verdict, now, keep=keep) for manifest in in_order(observed.adapters))
+    return tuple(_untaken(manifest, verdict, now, keep=keep) for manifest in in_order(adapters))
 
 
 def adapters_plan(
@@ -52,7 +54,7 @@ def adapters_plan(
     names, spec = Names.of(observed.slm), accepted.spec
     shut = closed(names, spec) or _outdated(names, revision)
     if shut is not None:
-        outcomes = unserved(observed, shut, now, keep=False)
+        outcomes = unserved(observed.adapters, shut, now, keep=False)
         return AdapterPlan(Plan(outcomes=outcomes, patches=_labels(observed, {})), ready=_ready(outcomes))
     seats = _seats(observed)
     reader = next((pod["status"]["podIP"] for pod in seats if is_ready(pod)), None)

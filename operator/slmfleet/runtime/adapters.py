@@ -1,0 +1,256 @@
+"""Telling guards which adapters their engines should have, and hearing which they have."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+
+from slmfleet.core.adapters.reports import FAILED, LOADED, Report
+from slmfleet.core.types import Inspection, TableOrder
+from slmfleet.guard.middleware import TOKEN_HEADER
+from slmfleet.kube.resources import Key
+from slmfleet.metrics.adapters import AdapterMetrics
+
+from .guards import base
+from .log import about
+
+ROUTE: Final = "/slmfleet/adapters"
+ANSWER_SECONDS: Final = 5.0
+INSPECT_SECONDS: Final = 120.0
+"""A guard reads all files for their digest."""
+LOADING_SECONDS: Final = (0.2, 0.2, 0.4, 0.4, 0.8, 1.6)
+"""Pauses between looks at a guard that is working towards its table; the last one goes on."""
+SETTLED_SECONDS: Final = 20.0
+RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+SILENT_AFTER: Final = 3
+"""So many calls in a row without an answer, and the pod counts as silent."""
+NEWS_SECONDS: Final = 1.0
+"""News of loads under way are told to the reconciler at most so often; that all is done, at once."""
+CALLS: Final = 64
+"""At the same time."""
+
+Ask = Callable[[str, str, Mapping[str, str], bytes | None, float], Awaitable[tuple[int, bytes]]]
+"""Sends method, URL, headers and body within seconds; status and body of the answer. Raises ClientError, OSError or
+ValueError."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Pod:
+    """What is known about one guard, and what it should be told."""
+
+    key: Key
+    order: TableOrder
+    token: str
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    confirmed: tuple[str, Mapping[str, Any], str] | None = None
+    """Incarnation and table that it has taken, and what it calls that table."""
+    report: Any = None
+    """Its last answer, or {"error": …} once it is silent; None while nothing is known."""
+    failures: int = 0
+    looks: int = 0
+
+
+class Adapters:
+    """One task per pod, beside the reconciles, which are woken by what is new."""
+
+    def __init__(self, on_news: Callable[[Key], None], ask: Ask, metrics: AdapterMetrics) -> None:
+        """`on_news` hears of the fleet of which a guard says something else than before."""
+        self._on_news = on_news
+        self._ask = ask
+        self._metrics = metrics
+        self._pods: dict[Key, dict[str, _Pod]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._inspected: dict[Key, dict[str, Any]] = {}
+        self._inspecting: dict[str, asyncio.Task[None]] = {}
+        self._late: dict[Key, asyncio.TimerHandle] = {}
+        self._free = asyncio.Semaphore(CALLS)
+        metrics.residency(self._residency)
+
+    def reports(self, key: Key, uids: Collection[str]) -> Mapping[str, Any]:
+        """By the uid of those pods: the last answer of its guard. The others of the fleet are forgotten."""
+        pods = self._pods.get(key, {})
+        for uid in pods.keys() - set(uids):
+            del pods[uid]
+            self._tasks.pop(uid).cancel()
+        if not pods:
+            self._pods.pop(key, None)
+        return {uid: pod.report for uid, pod in pods.items() if pod.report is not None}
+
+    def inspected(self, key: Key) -> Mapping[str, Any]:
+        """By the key of an inspection: the facts, or why there are none."""
+        return dict(self._inspected.get(key, {}))
+
+    def follow(self, key: Key, orders: Iterable[TableOrder], inspections: Iterable[Inspection], token: str) -> None:
+        """Bring these pods to their tables, and have these files looked at; what is under way goes on."""
+        for order in orders:
+            pods = self._pods.setdefault(key, {})
+            pod = pods.get(order.uid)
+            if pod is None:
+                pod = pods[order.uid] = _Pod(key, order, token)
+                self._tasks[order.uid] = asyncio.create_task(self._work(pod), name=f"adapters {order.uid}")
+            elif pod.order != order:
+                pod.order, pod.looks = order, 0
+                pod.news.set()
+        for wanted in inspections:
+            if wanted.key not in self._inspecting and wanted.key not in self._inspected.get(key, {}):
+                task = asyncio.create_task(self._inspect(key, wanted, token), name=f"inspect {wanted.key}")
+                self._inspecting[wanted.key] = task
+
+    def forget(self, key: Key) -> None:
+        """The fleet is gone."""
+        self.reports(key, ())
+        self._inspected.pop(key, None)
+        if (late := self._late.pop(key, None)) is not None:
+            late.cancel()
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        tasks = [*self._tasks.values(), *self._inspecting.values()]
+        for late in self._late.values():
+            late.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, pod: _Pod) -> None:
+        """Tell and look, for as long as the pod is there."""
+        while True:
+            pod.news.clear()
+            pause = await self._look(pod)
+            try:
+                await asyncio.wait_for(pod.news.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _look(self, pod: _Pod) -> float:
+        """One call; the seconds to the next one."""
+        order = pod.order
+        try:
+            said = await self._call(pod, order)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError is one
+            pod.failures += 1
+            if pod.failures >= SILENT_AFTER:
+                self._hear(pod, {"error": str(error) or type(error).__name__})
+            return RETRY_SECONDS[min(pod.failures, len(RETRY_SECONDS)) - 1]
+        pod.failures = 0
+        pod.looks += 1
+        self._hear(pod, said)
+        if _settled(said, order.table):
+            return SETTLED_SECONDS
+        return LOADING_SECONDS[min(pod.looks, len(LOADING_SECONDS)) - 1]
+
+    async def _call(self, pod: _Pod, order: TableOrder) -> Any:  # noqa: ANN401 - JSON
+        """PUT a table that the guard does not have, else GET. Raises ClientError, OSError or ValueError."""
+        taken = pod.confirmed
+        known = taken is not None and taken[:2] == (order.incarnation, order.table)
+        if known:
+            said = await self._answer("GET", order.address, pod.token, None)
+            if taken is not None and said.get("table") == taken[2]:
+                return said
+        said = await self._answer("PUT", order.address, pod.token, json.dumps(order.table).encode())
+        pod.confirmed = (order.incarnation, order.table, str(said.get("table")))
+        return said
+
+    async def _answer(self, method: str, address: str, token: str, body: bytes | None) -> dict[str, Any]:
+        status, text = await self._sent(method, f"{base(address)}{ROUTE}", token, body, ANSWER_SECONDS)
+        if status not in (200, 202):
+            raise ValueError(f"{method} {ROUTE} was answered {status}: {text[:300].decode(errors='replace')}")
+        said: dict[str, Any] = json.loads(text)
+        Report.read(said)
+        return said
+
+    async def _sent(self, method: str, url: str, token: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
+        headers = {TOKEN_HEADER.decode(): token, "content-type": "application/json"}
+        status = 0
+        try:
+            async with self._free:
+                status, text = await self._ask(method, url, headers, body, seconds)
+            return status, text
+        finally:
+            self._metrics.calls.labels(method, str(status)).inc()
+
+    def _hear(self, pod: _Pod, said: Any) -> None:  # noqa: ANN401 - JSON
+        before, pod.report = pod.report, said
+        self._count(before, said)
+        if _told(before) == _told(said):
+            return
+        if _settled(said, pod.order.table):
+            if (late := self._late.pop(pod.key, None)) is not None:
+                late.cancel()
+            self._on_news(pod.key)
+        elif pod.key not in self._late:
+            loop = asyncio.get_running_loop()
+            self._late[pod.key] = loop.call_later(NEWS_SECONDS, self._tell_late, pod.key)
+
+    def _tell_late(self, key: Key) -> None:
+        del self._late[key]
+        self._on_news(key)
+
+    def _count(self, before: Any, said: Any) -> None:  # noqa: ANN401 - JSON
+        """Loads and failures that are new since the last answer; the first one tells of none that we have seen."""
+        if before is None or "error" in said:
+            return
+        old = {} if "error" in before else Report.read(before).adapters
+        for name, held in Report.read(said).adapters.items():
+            known = old.get(name)
+            if known is not None and known.state == held.state:
+                continue
+            if held.state == LOADED:
+                self._metrics.loads.inc()
+                self._metrics.seconds.observe(held.seconds)
+            elif held.state == FAILED:
+                self._metrics.failures.labels(held.reason or "Unknown").inc()
+
+    async def _inspect(self, key: Key, wanted: Inspection, token: str) -> None:
+        query = urlencode({"path": wanted.path, "digest": "1"})
+        try:
+            status, text = await self._sent(
+                "GET", f"{base(wanted.address)}{ROUTE}/inspect?{query}", token, None, INSPECT_SECONDS
+            )
+            said = json.loads(text)
+            if status not in (200, 422) or not isinstance(said, dict):
+                raise ValueError(f"answered {status}")
+            self._inspected.setdefault(key, {})[wanted.key] = said
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            text_ = str(error) or type(error).__name__
+            logger.info("files of an adapter were not read at %s: %s", wanted.address, text_, extra=about(key))
+            await asyncio.sleep(RETRY_SECONDS[-1])
+        del self._inspecting[wanted.key]
+        self._on_news(key)
+
+    def _residency(self) -> Iterable[tuple[str, str, int]]:
+        for key, pods in self._pods.items():
+            heard = [pod.report for pod in pods.values() if pod.report is not None and "error" not in pod.report]
+            held = [held for said in heard for held in Report.read(said).adapters.values()]
+            yield *key, sum(each.state == LOADED for each in held)
+
+
+def _told(said: Any) -> Any:  # noqa: ANN401 - JSON
+    """What the reconciler decides by: neither requests nor seconds."""
+    if not isinstance(said, dict) or "adapters" not in said:
+        return said
+    kept = {
+        name: {key: value for key, value in held.items() if key not in ("running", "seconds")}
+        for name, held in said["adapters"].items()
+    }
+    return kept, said.get("aliases")
+
+
+def _settled(said: Any, table: Mapping[str, Any]) -> bool:  # noqa: ANN401 - JSON
+    """Whether a guard has done all that its table asks for, or will not do more."""
+    if "error" in said:
+        return True
+    report, wanted = Report.read(said), table["adapters"]
+    named = all(
+        report.answers(entry["alias"], name)
+        for name, entry in wanted.items()
+        if entry["alias"] is not None and report.loaded(name)
+    )
+    return report.settled and named and wanted.keys() <= report.adapters.keys()

@@ -26,7 +26,7 @@ def parents(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
 
 def explained() -> list[Any]:
     places = []
-    for definition, short in zip(crds.DEFINITIONS, ("accel", "slm"), strict=True):
+    for definition, short in zip(crds.DEFINITIONS, ("accel", "lora", "slm"), strict=True):
         fields = definition.schema()["properties"]
         for part in ("spec", "status"):
             if part in fields:
@@ -38,7 +38,7 @@ def explained() -> list[Any]:
 def published(kubectl: Kubectl) -> Kubectl:
     """The API server publishes a CRD's documentation some seconds after it serves the kind."""
     deadline = time.monotonic() + 30
-    while not all(kubectl("explain", f"{short}.spec").ok for short in ("slm", "accel")):
+    while not all(kubectl("explain", f"{short}.spec").ok for short in ("slm", "lora", "accel")):
         assert time.monotonic() < deadline, "no documentation after 30 s"
         time.sleep(1)
     return kubectl

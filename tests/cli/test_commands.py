@@ -68,6 +68,28 @@ def test_render_uses_an_accelerator_class_of_the_same_file() -> None:
     assert "example.com/gpu: '1'\n" in run("render", "-", stdin=MINIMAL + accel).stdout
 
 
+ADAPTER = """---
+apiVersion: slmfleet.dev/v1alpha1
+kind: LoRAAdapter
+metadata: {name: legal}
+spec: {deploymentRef: {name: support}, source: {uri: "hf://org/legal"}}
+"""
+
+
+def test_render_shows_the_job_that_fetches_an_adapter() -> None:
+    room = MINIMAL.replace('version: "0.32.0"', 'version: "0.32.0", lora: {claimName: adapters}')
+    assert room != MINIMAL
+    children = list(yaml.safe_load_all(run("render", "-", stdin=room + ADAPTER).stdout))
+    (job,) = [child for child in children if child["kind"] == "Job"]
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == f"slmfleet/fetcher:{__version__}"
+
+
+def test_render_refuses_an_adapter_that_its_deployment_has_no_room_for() -> None:
+    result = run("render", "-", stdin=MINIMAL + ADAPTER)
+    assert result.exit_code == 1
+    assert "LoRAAdapter legal: LoRAOff: support has no spec.engine.lora" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -109,9 +131,13 @@ def test_render_refuses_an_image_for_a_platform_that_does_not_exist() -> None:
     assert "write PLATFORM=IMAGE with a platform of cuda, rocm, cpu" in result.stderr
 
 
-def test_crds_prints_both_kinds() -> None:
+def test_crds_prints_all_kinds() -> None:
     names = [d["metadata"]["name"] for d in yaml.safe_load_all(run("crds").stdout)]
-    assert sorted(names) == ["acceleratorclasses.slmfleet.dev", "slmdeployments.slmfleet.dev"]
+    assert sorted(names) == [
+        "acceleratorclasses.slmfleet.dev",
+        "loraadapters.slmfleet.dev",
+        "slmdeployments.slmfleet.dev",
+    ]
 
 
 def test_version_names_the_release_and_the_api() -> None:

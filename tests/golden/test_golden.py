@@ -27,6 +27,7 @@ CONFIG = Config(
     },
     guard={"middleware.py": "# the guard's source\n"},
     key=b"a key",
+    fetcher="slmfleet/fetcher:golden",
     peers=(
         Peer(
             namespace_selector=LabelSelector(match_labels={"kubernetes.io/metadata.name": "slmfleet-system"}),
@@ -36,19 +37,24 @@ CONFIG = Config(
 )
 
 
-def manifests(case: str) -> tuple[Manifest, Manifest | None]:
-    """The deployment of a case, and its accelerator where that is not a built-in one."""
+def observed(case: str) -> Observed:
+    """The deployment of a case, its adapters, and its accelerator where that is not a built-in one."""
     documents = list(yaml.safe_load_all((HERE / case / "in.yaml").read_text()))
     (slm,) = [d for d in documents if d["kind"] == "SLMDeployment"]
     accelerator = next((d for d in documents if d["kind"] == "AcceleratorClass"), None)
-    return slm, accelerator
+    adapters = tuple(d for d in documents if d["kind"] == "LoRAAdapter")
+    return Observed(slm, accelerator=accelerator, adapters=adapters)
 
 
 def planned(case: str) -> dict[str, Manifest]:
-    slm, accelerator = manifests(case)
-    result = plan(Observed(slm, accelerator=accelerator), CONFIG, NOW)
+    result = plan(observed(case), CONFIG, NOW)
     assert result.apply, result.status["conditions"]
-    return {f"{m['kind'].lower()}.yaml": m for m in result.apply}
+    kinds = [m["kind"] for m in result.apply]
+    return {
+        f"{m['kind'].lower()}{f'-{n}' if n else ''}.yaml": m
+        for index, m in enumerate(result.apply)
+        for n in (kinds[:index].count(m["kind"]),)
+    }
 
 
 @pytest.mark.parametrize("case", CASES)

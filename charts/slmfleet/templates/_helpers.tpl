@@ -26,6 +26,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- .Values.image.ref | default (printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion)) -}}
 {{- end }}
 
+{{- define "slmfleet.fetcherImage" -}}
+{{- with .Values.fetcherImage }}{{ .ref | default (printf "%s:%s" .repository (.tag | default $.Chart.AppVersion)) }}{{ end -}}
+{{- end }}
+
 {{/* What the operator may do where its SLMDeployments are: in all namespaces, or in each one of watchNamespaces.
      No Secret is read: the kubelet does that, and says when one is missing. The guards' Secrets are only made. */}}
 {{- define "slmfleet.rules" -}}
@@ -33,8 +37,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
   resources: [slmdeployments]
   verbs: [get, list, watch]
 - apiGroups: [slmfleet.dev]
-  resources: [slmdeployments/status]
+  resources: [loraadapters]
+  verbs: [list, watch]
+- apiGroups: [slmfleet.dev]
+  resources: [slmdeployments/status, loraadapters/status]
   verbs: [patch]
+# Adapters are fetched by Jobs.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments, controllerrevisions]
   verbs: [get, list, watch, create, patch]
@@ -55,7 +66,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
   resources: [controllerrevisions]
   verbs: [delete]
 - apiGroups: [""]
-  resources: [serviceaccounts, configmaps]
+  resources: [serviceaccounts, configmaps, services]
   verbs: [delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]

@@ -192,7 +192,7 @@ LORA_ADAPTER: Final = Definition(
     ),
 )
 
-DEFINITIONS: Final = (ACCELERATOR_CLASS, SLM_DEPLOYMENT)
+DEFINITIONS: Final = (ACCELERATOR_CLASS, LORA_ADAPTER, SLM_DEPLOYMENT)
 
 
 def manifests() -> list[dict[str, Any]]:

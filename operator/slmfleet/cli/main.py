@@ -48,7 +48,8 @@ def crds(output: str) -> None:
 def render(file: IO[str], namespace: str, output: str, engine_images: tuple[str, ...]) -> None:
     """Print what the operator would create for the SLMDeployments in FILE (- for standard input), offline.
 
-    AcceleratorClass objects in FILE take part; others are ignored. Exits 1 when an SLMDeployment cannot be accepted.
+    LoRAAdapter and AcceleratorClass objects in FILE take part; others are ignored. Exits 1 when an SLMDeployment or a
+    LoRAAdapter cannot be accepted; what an adapter's files say is not known here.
     The guard's token is derived from a key that only the operator in its cluster has: its Secret is printed without
     data, under a name that ends otherwise than there. The NetworkPolicy lacks the entries that an installation adds:
     the operator and its scrapers.

@@ -8,6 +8,7 @@ import yaml
 
 from slmfleet.api.accelerator import KIND as ACCELERATOR
 from slmfleet.api.base import GROUP
+from slmfleet.api.loraadapter import KIND as ADAPTER
 from slmfleet.api.slmdeployment import KIND as DEPLOYMENT
 from slmfleet.core.types import Manifest
 
@@ -22,6 +23,7 @@ class Input:
 
     deployments: tuple[Manifest, ...]
     accelerators: dict[str, Manifest]
+    adapters: tuple[Manifest, ...] = ()
 
     def accelerator_of(self, slm: Manifest) -> Manifest | None:
         """The AcceleratorClass object that an SLMDeployment names, if the stream has it."""
@@ -29,9 +31,14 @@ class Input:
         wanted = (spec.get("accelerator") or {}).get("class") if isinstance(spec, dict) else None
         return self.accelerators.get(str(wanted))
 
+    def adapters_of(self, slm: Manifest) -> tuple[Manifest, ...]:
+        """The LoRAAdapter objects of the stream that name an SLMDeployment."""
+        wanted = slm["metadata"]["namespace"], slm["metadata"]["name"]
+        return tuple(a for a in self.adapters if (a["metadata"]["namespace"], _deployment(a)) == wanted)
+
 
 def read(text: str, namespace: str) -> Input:
-    """The SLMDeployments and AcceleratorClasses of a stream; other objects are ignored. Raises InputError.
+    """The objects of our kinds in a stream; others are ignored. Raises InputError.
 
     `namespace` is for the objects that name none.
     """
@@ -39,8 +46,19 @@ def read(text: str, namespace: str) -> Input:
     deployments = [o for o in objects if o["kind"] == DEPLOYMENT]
     if not deployments:
         raise InputError(f"no {DEPLOYMENT} in it")
-    placed = tuple({**o, "metadata": {"namespace": namespace, **o["metadata"]}} for o in deployments)
-    return Input(placed, {o["metadata"]["name"]: o for o in objects if o["kind"] == ACCELERATOR})
+    accelerators = {o["metadata"]["name"]: o for o in objects if o["kind"] == ACCELERATOR}
+    adapters = [o for o in objects if o["kind"] == ADAPTER]
+    return Input(_placed(deployments, namespace), accelerators, _placed(adapters, namespace))
+
+
+def _placed(objects: list[Manifest], namespace: str) -> tuple[Manifest, ...]:
+    return tuple({**o, "metadata": {"namespace": namespace, **o["metadata"]}} for o in objects)
+
+
+def _deployment(adapter: Manifest) -> str | None:
+    spec = adapter.get("spec") or {}
+    reference = spec.get("deploymentRef") if isinstance(spec, dict) else None
+    return reference.get("name") if isinstance(reference, dict) else None
 
 
 def _documents(text: str) -> list[dict[str, Any]]:

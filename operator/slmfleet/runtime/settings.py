@@ -13,7 +13,7 @@ from slmfleet.api.access import Peer
 from slmfleet.api.base import LabelKey, LabelValue
 from slmfleet.api.labels import LabelSelector
 from slmfleet.api.rules import violations
-from slmfleet.engine.images import DEFAULT_IMAGES
+from slmfleet.engine.images import DEFAULT_IMAGES, default_fetcher
 
 PREFIX: Final = "SLMFLEET_"
 _OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     image_rocm: ImageTemplate = Field(DEFAULT_IMAGES["rocm"], description="vLLM image for AMD GPUs.")
     image_cpu: ImageTemplate = Field(DEFAULT_IMAGES["cpu"], description="vLLM image for CPUs.")
     fetcher_image: str = Field(
-        f"slmfleet/fetcher:{__version__}", min_length=1, max_length=512, description="Image that fetches adapters."
+        default_fetcher(__version__), min_length=1, max_length=512, description="Image that fetches adapters."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="json: one object per line; text: for a terminal.")

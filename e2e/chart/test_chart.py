@@ -95,7 +95,7 @@ def test_the_chart_installs_the_release_that_it_lies_beside(cluster: Cluster) ->
 
 def test_the_crds_are_kept_when_the_release_goes_and_can_be_left_out(cluster: Cluster) -> None:
     crds = [m for m in render(cluster) if m["kind"] == "CustomResourceDefinition"]
-    assert [crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in crds] == ["keep", "keep"]
+    assert [crd["metadata"]["annotations"]["helm.sh/resource-policy"] for crd in crds] == ["keep"] * 3
     assert not [m for m in render(cluster, "crds.install=false") if m["kind"] == "CustomResourceDefinition"]
 
 

@@ -11,12 +11,12 @@ from e2e.contract import parsers
 from e2e.contract.parsers import RELEASES, Parser
 from slmfleet.api.conditions import Reason
 from slmfleet.core.plan import plan
-from slmfleet.core.types import Manifest, Observed
+from slmfleet.core.types import Manifest
 from slmfleet.engine.extra_args import check_extra_args
 from slmfleet.engine.flags import Flag, Flags, FlagTable, flag_of
 from slmfleet.engine.version import EngineVersion
 from tests.core.make import NOW
-from tests.golden.test_golden import CASES, CONFIG, HERE, manifests
+from tests.golden.test_golden import CASES, CONFIG, HERE, observed
 
 pytestmark = pytest.mark.vllm
 
@@ -78,16 +78,16 @@ def engine_args(manifest: Manifest) -> list[str]:
 
 
 def test_what_the_golden_cases_pass_to_the_engine_is_taken(parser: Parser, release: str) -> None:
-    cases = [case for case in CASES if manifests(case)[0]["spec"]["engine"]["version"] == release]
+    cases = [case for case in CASES if observed(case).slm["spec"]["engine"]["version"] == release]
     rendered = [yaml.safe_load((HERE / case / "out" / "deployment.yaml").read_text()) for case in cases]
     assert parser.refusals([engine_args(manifest) for manifest in rendered]) == {}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_case_for_another_release_is_refused_by_us_or_taken_by_it(parser: Parser, release: str, case: str) -> None:
-    slm, accelerator = manifests(case)
-    slm["spec"]["engine"]["version"] = release
-    result = plan(Observed(slm, accelerator=accelerator), CONFIG, NOW)
+    found = observed(case)
+    found.slm["spec"]["engine"]["version"] = release
+    result = plan(found, CONFIG, NOW)
     deployments = [manifest for manifest in result.apply if manifest["kind"] == "Deployment"]
     if not deployments:
         (accepted,) = [one for one in result.status["conditions"] if one["type"] == "Accepted"]

@@ -290,9 +290,10 @@ def test_a_claim_is_read_where_the_engines_see_it(uri: str, expected: str | None
 def test_what_a_guard_could_not_read_is_told() -> None:
     world = World(adapter(source={"uri": "image:///opt/adapters/legal"}))
     key = world.step().inspections[0].key
-    world.inspected[key] = {"error": "PickleRefused", "message": "x.bin is a pickle"}
+    world.inspected[key] = {"reason": "PickleRefused", "error": "x.bin is a pickle"}
     world.step()
     assert world.condition("Fetched") == ("False", "PickleRefused")
+    assert world.message("Fetched") == "x.bin is a pickle"
     assert list(world.plan.inspections) == []
 
 

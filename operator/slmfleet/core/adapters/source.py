@@ -69,7 +69,9 @@ def _in_claim(place: str, adapters: str | None, model: str | None) -> str | None
 def read_facts(adapter: Adapter, source: Source, told: Any) -> AdapterFacts | Verdict:  # noqa: ANN401 - JSON
     """The facts that the fetcher or a guard told; a Verdict says why there are none, or not those of the spec."""
     if isinstance(told, Mapping) and "error" in told:
-        return Verdict(_reason(told["error"]), bounded(str(told.get("message") or told["error"])))
+        # The fetcher says error and message, the guard reason and error.
+        text = str(told.get("message") or told["error"])
+        return Verdict(_reason(told.get("reason") or told["error"]), bounded(text))
     try:
         facts = AdapterFacts.read(told, source.key, source.path)
     except ValueError as error:

@@ -66,7 +66,8 @@ def jobs(case: Case, tuned: dict[str, Params]) -> Iterator[Job]:
     """What a case runs; on the training cases every point, on nobody's behalf but the baselines'."""
     if case.group != "train":
         yield Job(case, ORACLES)
-        names = ("slmfleet", *ours.VARIANTS) if case.group in ("grid", "start") else ("slmfleet",)
+        whole = case.group == "grid" or (case.group == "start" and case.start == "mid")
+        names = ("slmfleet", *ours.VARIANTS) if whole else ("slmfleet",)
         yield from (Job(case, name) for name in names)
     for family in BASELINES.values():
         points = family.grid if case.group in ("train", "grid") else ()

@@ -201,14 +201,14 @@ def _groups(name: str, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
 
 
 def _parts(rows: Sequence[Row]) -> str:
+    """slmfleet without each of its parts, on the cases that all of them ran on."""
     body: list[list[object]] = []
     for router in ("early", "late"):
-        for name in (OURS, *ours.VARIANTS):
-            some = [
-                r for r in rows if r["policy"] == name and r["router"] == router and r["group"] in ("grid", "start")
-            ]
-            if some:
-                body.append([router, name, *summary(some).values()])
+        some = [r for r in rows if r["router"] == router and r["group"] in ("grid", "start")]
+        known = {name: of(some, name) for name in (OURS, *ours.VARIANTS)}
+        shared = set.intersection(*(set(runs) for runs in known.values()))
+        if shared:
+            body += [[router, name, *summary([runs[key] for key in shared]).values()] for name, runs in known.items()]
     return table(["router", "policy", "GPU / static", "met", "of", "short, points", "ITL ok", "turns/h"], body)
 
 

@@ -62,6 +62,8 @@ def against_best_single(rows: Sequence[Row]) -> list[dict[str, Any]]:
     mine = summary([row for row in rows if row["policy"] == OURS])
     entries = []
     for family in BASELINES:
+        if family not in (row["policy"] for row in rows):
+            continue
         params, theirs = best_single(rows, family)
         other = summary(theirs)
         ratio = mine["gpu_by_static"] / other["gpu_by_static"]

@@ -1,6 +1,6 @@
 """What the tables of the comparison count, on rows made by hand."""
 
-from bench.autoscale import report
+from bench.autoscale import ours, report, targets
 from bench.autoscale.cases import SEEDS
 
 from .test_targets import row
@@ -24,3 +24,17 @@ def test_a_tuned_point_that_is_the_default_is_told_apart_from_it() -> None:
     both = runs + [run | {"tuned": True} for run in runs]
     told = [(line[1], line[4]) for line in cells(report._families(both), "wva-v1")]
     assert told == [("defaults", "2"), ("tuned on training", "2")]
+
+
+def test_parts_are_compared_on_the_cases_that_all_of_them_ran_on() -> None:
+    everywhere = [row("slmfleet", 8.0, workload=name) for name in ("conv", "code", "flat")]
+    parts = [row(name, 9.0, workload=case) for name in ours.VARIANTS for case in ("conv", "flat")]
+    everywhere, parts = ([run | {"group": "grid"} for run in some] for some in (everywhere, parts))
+    lines = cells(report._parts(everywhere + parts), "early")
+    assert [line[1] for line in lines] == ["slmfleet", *ours.VARIANTS]
+    assert {line[4] for line in lines} == {"2"}
+    assert cells(report._parts(everywhere), "slmfleet") == []
+
+
+def test_without_baselines_there_is_nothing_to_hold_against() -> None:
+    assert targets.against_best_single([row("slmfleet", 8.0)]) == []

@@ -14,8 +14,8 @@ FOLDER = {"mountPath": "/adapters", "subPath": "adapters", "readOnly": True}
 TABLE = {"name": "adapter-table", "mountPath": "/etc/slmfleet-adapters", "readOnly": True}
 
 
-def planned(lora: Any = None, *, extra_args: list[str] | None = None, **spec: Any) -> Plan:
-    engine = {"version": "0.32.0"} | ({} if lora is None else {"lora": lora})
+def planned(lora: Any = None, *, version: str = "0.32.0", extra_args: list[str] | None = None, **spec: Any) -> Plan:
+    engine = {"version": version} | ({} if lora is None else {"lora": lora})
     return decide(Observed(slm(engine=engine | ({"extraArgs": extra_args} if extra_args else {}), **spec)))
 
 
@@ -75,7 +75,7 @@ def test_the_table_may_be_missing_and_the_guard_knows_where_it_would_be() -> Non
     assert guard_config(plan)["adapters"] == {
         "table": "/etc/slmfleet-adapters/table.json",
         "roots": ["/adapters", "/opt/adapters"],
-        "hold": True,
+        "hold": False,
     }
     assert variables(plan)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     assert loads_adapters(child(plan, "Deployment")["spec"]["template"])
@@ -102,3 +102,10 @@ def test_an_engine_that_nobody_can_load_adapters_into_gets_nothing_of_it(parts: 
     assert not loads_adapters(child(plan, "Deployment")["spec"]["template"])
     if config := [m for m in plan.apply if m["kind"] == "ConfigMap"]:
         assert "adapters" not in json.loads(config[0]["data"]["config.json"])
+
+
+@pytest.mark.parametrize(
+    ("version", "held"), [("0.11.0", True), ("0.25.1", True), ("0.26.0", False), ("0.32.0", False)]
+)
+def test_loads_wait_for_running_requests_where_the_engine_may_mix_them_up(version: str, held: bool) -> None:
+    assert guard_config(planned({}, version=version))["adapters"]["hold"] is held

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slmfleet.guard import Guard
-from slmfleet.guard.middleware import App, Message, Receive, Scope, Send
+from slmfleet.guard.asgi import App, Message, Receive, Scope, Send
 
 TOKEN = "0123456789abcdef" * 4
 CHAT = "/v1/chat/completions"

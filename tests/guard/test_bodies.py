@@ -2,7 +2,7 @@
 
 import pytest
 
-from slmfleet.guard.middleware import Receive, Scope, Send
+from slmfleet.guard.asgi import Receive, Scope, Send
 
 from .asgi import CHAT, CHUNKED, Pod, engine_of, exchange
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slmfleet.guard.middleware import LOOK_SECONDS, Receive, Scope, Send
+from slmfleet.guard.asgi import Receive, Scope, Send
+from slmfleet.guard.middleware import LOOK_SECONDS
 
 from .asgi import CHAT, CHUNKED, WITH_TOKEN, Pod, engine_of, exchange, locked
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slmfleet.guard.middleware import MAX_BODY, TOKEN_SECONDS, Message, Receive, Scope, Send
+from slmfleet.guard.asgi import Message, Receive, Scope, Send
+from slmfleet.guard.middleware import MAX_BODY
+from slmfleet.guard.pod_files import TOKEN_SECONDS
 
 from .asgi import CHAT, CHUNKED, TOKEN, WITH_TOKEN, Pod, engine_of, exchange, locked
 

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from slmfleet.guard.middleware import App
+from slmfleet.guard.asgi import App
 from slmfleet.guard.routes import ADMINISTRATIVE, OPEN, Routes, path_of
 
 from .asgi import exchange

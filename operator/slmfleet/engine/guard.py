@@ -20,17 +20,13 @@ KEEP_ALIVE_SECONDS: Final = 5
 """After so many idle seconds vLLM closes a connection, unless the variable says otherwise (vllm/envs.py)."""
 MAX_KEEP_ALIVE_SECONDS: Final = 600
 
-_FILES: Final = (
-    *("__init__.py", "adapter_files.py", "adapter_tensors.py"),
-    *("drain.py", "launch.py", "middleware.py", "routes.py"),
-)
-
 
 @functools.cache
 def sources() -> Mapping[str, str]:
     """The package's files by name, as this release brings them."""
     folder = importlib.resources.files("slmfleet") / "guard"
-    return {name: (folder / name).read_text(encoding="utf-8") for name in _FILES}
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".py")), key=lambda file: file.name)
+    return {file.name: file.read_text(encoding="utf-8") for file in files}
 
 
 def config(guard: Guard, adapters: Mapping[str, object] | None = None) -> str:

@@ -9,7 +9,6 @@ others closed.
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import json
 import os
@@ -18,15 +17,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from .adapter_layer import INSPECT_ROUTE, TABLE_ROUTE, AdapterLayer
+from .asgi import App, Message, Receive, Refusal, Scope, Send, answer, refuse
+from .pod_files import Busy, Token
 from .routes import DISCOVERY, OPEN, UNKEYED, Routes, path_of
-
-Message = dict[str, Any]
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN_HEADER = b"x-slmfleet-token"
 MAX_BODY = 32 * 2**20
@@ -35,67 +30,10 @@ DRAIN_ROUTE = "/slmfleet/drain"
 """The guard's own, for the operator: POST takes the pod's clients elsewhere while it goes on working, DELETE ends that.
 """
 LOOK_SECONDS = 0.1
-TOKEN_SECONDS = 1.0
 
+_OWN_ROUTES = frozenset({DRAIN_ROUTE, TABLE_ROUTE, INSPECT_ROUTE})
 # Probes and scrapes come while nothing runs, and are not waited for.
 _PROBES = frozenset(DISCOVERY)
-
-
-class Refusal(NamedTuple):
-    """An answer of the guard's own."""
-
-    status: int
-    kind: str
-    message: str
-
-
-class Token:
-    """The operator's token, read again when its file changes."""
-
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self._path = path
-        self._clock = clock
-        self._next = float("-inf")
-        self._seen: tuple[int, int] = (0, 0)
-        self._token = b""
-
-    def matches(self, offered: bytes) -> bool:
-        """Whether this is the token; never while there is none. Raises OSError when its file cannot be read."""
-        now = self._clock()
-        if now >= self._next:
-            found = self._path.stat()
-            if (found.st_ino, found.st_mtime_ns) != self._seen:
-                self._token = self._path.read_bytes().strip()
-                self._seen = (found.st_ino, found.st_mtime_ns)
-            self._next = now + TOKEN_SECONDS
-        return bool(self._token) and hmac.compare_digest(offered, self._token)
-
-
-class Busy:
-    """Holds a shared lock on a file while requests run, in each process of the server: drain.py waits for all."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises OSError when the file cannot be made."""
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._locked = False
-        self._running = 0
-
-    def __enter__(self) -> None:
-        self._running += 1
-        if not self._locked:
-            self._locked = self._flock(fcntl.LOCK_SH | fcntl.LOCK_NB)
-
-    def __exit__(self, *_: object) -> None:
-        self._running -= 1
-        if self._running == 0 and self._locked:
-            self._locked = not self._flock(fcntl.LOCK_UN)
-
-    def _flock(self, operation: int) -> bool:
-        try:
-            fcntl.flock(self._file, operation)
-        except OSError:  # drain.py looks at this very moment: the next request tries again
-            return False
-        return True
 
 
 class Guard:
@@ -110,17 +48,18 @@ class Guard:
     ) -> None:
         """Made once per process, before the server listens.
 
-        `folder` holds the operator's token and config.json: maxBody in bytes, extraRoutes, and the folder `state`,
-        where `drain` exists while the pod ends, `leave` while the operator empties it, and `busy` is locked while
-        requests run.
+        `folder` holds the operator's token and config.json: maxBody in bytes, extraRoutes, the folder `state`, where
+        `drain` exists while the pod ends, `leave` while the operator empties it, and `busy` is locked while requests
+        run, and, where the pod has adapters, what AdapterLayer is told.
         """
         self._app = app
         self._clock = clock
         self._told: set[str] = set()
+        self._api_key = os.environ.get("VLLM_API_KEY", "").encode()
         self._max_body, self._routes, self._state = MAX_BODY, Routes(), folder
+        self._adapters: AdapterLayer | None = None
         self._read_config(folder / "config.json")
         self._token = Token(folder / "token", clock)
-        self._api_key = os.environ.get("VLLM_API_KEY", "").encode()
         self._drain_files = (self._state / "drain", self._state / "leave")
         self._drains = False
         self._next_look = float("-inf")
@@ -139,6 +78,9 @@ class Guard:
             self._routes = Routes(config["extraRoutes"])
             self._max_body = int(config["maxBody"])
             self._state = Path(config["state"])
+            if "adapters" in config:
+                adapters = (config["adapters"], self._api_key, self._max_body, self._complain)
+                self._app = self._adapters = AdapterLayer(self._app, *adapters)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             self._complain(f"{path} is not used: {error!r}")
 
@@ -171,13 +113,13 @@ class Guard:
             refusal = None if path in OPEN else _closed(path)
         if TOKEN_HEADER in headers:  # not for the engine's eyes or logs
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != TOKEN_HEADER]}
-            if path == DRAIN_ROUTE and kind == "http" and self._operators(headers):
-                await self._administer(scope["method"], send)
+            if path in _OWN_ROUTES and kind == "http" and self._operators(headers):
+                await self._administer(path, scope, receive, self._closing(send))
                 return
         if kind == "websocket":
             await self._websocket(scope, receive, send, refusal)
         elif refusal is not None:
-            await self._refuse(send, refusal, unread=b"transfer-encoding" in headers)
+            await refuse(self._closing(send), refusal, unread=b"transfer-encoding" in headers)
         elif b"transfer-encoding" in headers:
             await self._bounded(scope, receive, send)
         elif path in _PROBES:
@@ -197,7 +139,16 @@ class Guard:
             return self._too_large(f"{length} bytes")
         return None
 
-    async def _administer(self, method: str, send: Send) -> None:
+    async def _administer(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the operator asks of the guard itself."""
+        if path == DRAIN_ROUTE:
+            await self._drain(scope["method"], send)
+        elif self._adapters is None:
+            await answer(send, 404, {"error": "this pod is not made for adapters"})
+        else:
+            await self._adapters.administer(path, scope, receive, send)
+
+    async def _drain(self, method: str, send: Send) -> None:
         """Begin or end the drain that the operator asks for, in every process of the server; GET only tells."""
         leave, status = self._drain_files[1], 200
         try:
@@ -211,10 +162,7 @@ class Guard:
             self._complain(f"the operator's drain is not carried out: {error}")
             status = 500
         self._next_look = float("-inf")
-        body = json.dumps({"draining": self._draining()}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await answer(send, status, {"draining": self._draining()})
 
     def _operators(self, headers: dict[bytes, bytes]) -> bool:
         offered = headers.get(TOKEN_HEADER)
@@ -245,16 +193,6 @@ class Guard:
 
         return sending
 
-    async def _refuse(self, send: Send, refusal: Refusal, *, unread: bool = False) -> None:
-        """Answer as vLLM does; `unread`: a body without a known end is left behind, so the connection cannot go on."""
-        error = {"message": refusal.message, "type": refusal.kind, "param": None, "code": refusal.status}
-        body = json.dumps({"error": error}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        headers += [(b"connection", b"close")] if unread else []
-        answer = self._closing(send)
-        await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await answer({"type": "http.response.body", "body": body})
-
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal | None) -> None:
         if refusal is None:
             with self._busy:
@@ -265,7 +203,7 @@ class Guard:
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request whose body says its length chunk by chunk: beyond the limit it is answered and cut off."""
-        answer = self._closing(send)
+        closing = self._closing(send)
         size, started, over = 0, False, False
 
         async def receiving() -> Message:
@@ -276,7 +214,7 @@ class Guard:
                 return message
             over = True
             if not started:
-                await self._refuse(send, self._too_large(f"{size} bytes and more"), unread=True)
+                await refuse(closing, self._too_large(f"{size} bytes and more"), unread=True)
             return {"type": "http.disconnect"}
 
         async def sending(message: Message) -> None:
@@ -284,7 +222,7 @@ class Guard:
             if over and not started:
                 return  # what the engine says to a broken-off request; its client has had the answer
             started = True
-            await answer(message)
+            await closing(message)
 
         try:
             with self._busy:

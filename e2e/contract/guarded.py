@@ -25,15 +25,24 @@ class Guarded:
     state: Path
 
 
+LORA = ("--enable-lora", "--max-lora-rank", "8", "--max-loras", "2", "--max-cpu-loras", "4")
+
+
 @contextmanager
-def started_guarded(implementation: Implementation, root: Path) -> Iterator[Guarded]:
-    """A server that answers /health, with everything of the guard's under `root`."""
+def started_guarded(implementation: Implementation, root: Path, *, adapters: bool = False) -> Iterator[Guarded]:
+    """A server that answers /health, with everything of the guard's under `root`; `adapters` lie in its folder so."""
     folder, state = root / "slmfleet_guard", root / "state"
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     state.mkdir()
-    (folder / "config.json").write_text(json.dumps({"maxBody": MAX_BODY, "extraRoutes": [], "state": str(state)}))
+    config: dict[str, object] = {"maxBody": MAX_BODY, "extraRoutes": [], "state": str(state)}
+    options: tuple[str, ...] = (*OPTIONS, "--middleware", "slmfleet_guard.Guard")
+    environment = implementation.environment
+    if adapters:
+        config["adapters"] = {"table": str(root / "table.json"), "roots": [str(root / "adapters")], "hold": False}
+        environment = environment | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+        options += LORA
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "token").write_text(TOKEN)
-    launched = replace(implementation, launcher=folder / "launch.py")
-    options = (*OPTIONS, "--middleware", "slmfleet_guard.Guard")
+    launched = replace(implementation, launcher=folder / "launch.py", environment=environment)
     with started(launched, root / "server.log", options) as running:
         yield Guarded(running, folder, state)

@@ -129,9 +129,13 @@ class Running:
     process: "subprocess.Popen[bytes]"
     port: int
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """GET."""
-        return self._call("GET", path, None)
+        return self._call("GET", path, None, headers=headers)
+
+    def put(self, path: str, body: object, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """PUT JSON."""
+        return self._call("PUT", path, json.dumps(body).encode(), headers=headers)
 
     def post(
         self, path: str, body: object, *, seconds: float = 60.0, headers: Mapping[str, str] | None = None

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slmfleet.simulator import texts
+from slmfleet.simulator.adapters import Adapters
 from slmfleet.simulator.engine import Engine
 from slmfleet.simulator.faults import Faults
 from slmfleet.simulator.server import Server, application
@@ -43,8 +44,10 @@ async def serving(
     middlewares: tuple[str, ...] = (),
 ) -> AsyncIterator[ClientSession]:
     made = made or engine(faults or Faults(slow_factor=0.0))
-    made_config = config("--served-model-name", "tiny", "alias", *argv)
-    app = application(Server(made_config, made, "0.32.0", keys, 64, lambda: None), middlewares)
+    environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if "--enable-lora" in argv else {}
+    made_config = config("--served-model-name", "tiny", "alias", *argv, environment=environment)
+    adapters = Adapters(made_config.served_names, made_config.lora, made.die)
+    app = application(Server(made_config, made, "0.32.0", keys, 64, lambda: None, adapters), middlewares)
     http = HTTP(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
     tasks = [asyncio.create_task(made.run()), asyncio.create_task(http.serve())]
     try:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from slmfleet.engine.flags import FlagTable
 from slmfleet.engine.version import EngineVersion
 
+from .adapters import Limits
 from .settings import Settings
 
 T = TypeVar("T")
@@ -73,6 +74,10 @@ class EngineConfig:
     shutdown_timeout: float
     """Seconds that requests in flight get after SIGTERM; 0 aborts them."""
     track_load: bool
+    lora: Limits | None
+    """None without --enable-lora."""
+    runtime_adapters: bool
+    """Whether there are routes to load adapters."""
 
     @property
     def kv_tokens(self) -> int:
@@ -122,7 +127,16 @@ def resolve(
         max_queued_tokens=getattr(args, "max_num_queued_tokens", None),
         shutdown_timeout=float(getattr(args, "shutdown_timeout", None) or 0),
         track_load=bool(args.enable_server_load_tracking),
+        lora=_lora(args, settings),
+        runtime_adapters=environment.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "").lower() in {"1", "true"},
     )
+
+
+def _lora(args: argparse.Namespace, settings: Settings) -> Limits | None:
+    if not args.enable_lora:
+        return None
+    cached = _given(args.max_cpu_loras, _given(args.max_loras, 1))
+    return Limits(_given(args.max_lora_rank, 16), cached, settings.lora_load_seconds)
 
 
 def _given(value: T | None, default: T) -> T:

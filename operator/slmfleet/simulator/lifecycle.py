@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from slmfleet.engine.version import EngineVersion
 
 from . import failures, server
+from .adapters import Adapters
 from .config import ConfigError, EngineConfig, ModelFacts, api_keys, config_json_path, resolve
 from .engine import Engine, State
 from .faults import Faults
@@ -104,7 +105,13 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     keys = api_keys(args, environment)
-    served = server.Server(config, engine, settings.version, keys, settings.output_tokens, fault_set.set)
+
+    def die() -> None:
+        engine.set_faults(engine.faults.changed({"die_after_seconds": 0.0}))
+        fault_set.set()
+
+    adapters = Adapters(config.served_names, config.lora, die)
+    served = server.Server(config, engine, settings.version, keys, settings.output_tokens, fault_set.set, adapters)
     http = _HTTP(_connections(args, server.application(served, args.middleware or ()), environment))
     LOG.info("Starting vLLM server on http://%s:%d", http.config.host or "0.0.0.0", http.config.port)  # noqa: S104
     serving = asyncio.create_task(http.serve())

@@ -3,7 +3,8 @@
 Pure: bodies in, bodies out. Ids and times are arguments.
 """
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,11 +53,13 @@ class Served:
     """Length of an answer that its request does not bound."""
     cached_block: int = 0
     """Tokens of a block of the prefix cache; 0 without one."""
+    adapters: Collection[str] = ()
+    """Names of loaded LoRA adapters."""
 
 
 def chat_request(body: Body, served: Served) -> Generation:
     """A body of POST /v1/chat/completions. Raises ApiError."""
-    messages = _required(body, "messages")
+    messages = required(body, "messages")
     if not isinstance(messages, list):
         raise _invalid("list_type", "messages", "Input should be a valid list", messages)
     limit = _integer(body, "max_completion_tokens")
@@ -108,8 +111,14 @@ def _generation(
         finish_reason="stop" if limit is None and wanted <= room else "length",
         stream=bool(body.get("stream")),
         include_usage=bool(isinstance(options, dict) and options.get("include_usage")),
-        hashes=texts.block_hashes(tokens, served.cached_block) if served.cached_block else (),
+        hashes=_hashes(tokens, served, model),
     )
+
+
+def _hashes(tokens: str | list[int], served: Served, model: str) -> tuple[int, ...]:
+    """Of cached blocks, which no two adapters share."""
+    hashes = texts.block_hashes(tokens, served.cached_block) if served.cached_block else ()
+    return tuple(hash((model, value)) & sys.maxsize for value in hashes) if model in served.adapters else hashes
 
 
 def _room(prompt_tokens: int, limit: int | None, longest: int) -> int:
@@ -141,13 +150,14 @@ def _value_error(message: str, parameter: str, value: int) -> ApiError:
 
 def _model(body: Body, served: Served) -> str:
     model = body.get("model") or served.names[0]
-    if model in served.names:
+    if model in served.names or model in served.adapters:
         return str(model)
     message = f"The model `{model}` does not exist. Valid aliases: {', '.join(served.names)}."
     raise ApiError(404, message, "NotFoundError", "model")
 
 
-def _required(body: Body, name: str) -> object:
+def required(body: Body, name: str) -> object:
+    """A field that a body must have. Raises ApiError."""
     if name not in body:
         shown = f"'<dict of {len(body)} items>'"
         raise _validation(
@@ -184,12 +194,14 @@ def bad_json(position: int, reason: str) -> ApiError:
     return _validation(problem, str(position))
 
 
-def models(config_names: Sequence[str], root: str, max_model_len: int, now: int) -> Body:
-    """The answer of GET /v1/models."""
-    return {"object": "list", "data": [_model_card(name, root, max_model_len, now) for name in config_names]}
+def models(config_names: Sequence[str], root: str, max_model_len: int, adapters: Mapping[str, str], now: int) -> Body:
+    """The answer of GET /v1/models; `adapters`: paths by name."""
+    cards = [_model_card(name, root, max_model_len, now) for name in config_names]
+    cards += [_model_card(name, path, None, now) | {"parent": config_names[0]} for name, path in adapters.items()]
+    return {"object": "list", "data": cards}
 
 
-def _model_card(name: str, root: str, max_model_len: int, now: int) -> Body:
+def _model_card(name: str, root: str, max_model_len: int | None, now: int) -> Body:
     permission: Mapping[str, Any] = {
         "id": f"modelperm-{abs(hash((name, now))):016x}"[:26],
         "object": "model_permission",

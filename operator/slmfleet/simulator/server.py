@@ -1,7 +1,4 @@
-"""vLLM's HTTP surface over one engine, plus /sim/* to break things.
-
-Routes that administer adapters at run time belong into a module of their own and are added in application().
-"""
+"""vLLM's HTTP surface over one engine, plus /sim/* to break things."""
 
 import asyncio
 import json
@@ -20,12 +17,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from . import answers, middleware, openai, texts
+from .adapters import Adapters
 from .config import EngineConfig
 from .engine import Engine, EngineDeadError, EngineDrainingError
 from .failures import ENGINE_DEAD
 from .faults import FaultError
 from .metrics import CONTENT_TYPE
 from .openai import ApiError, Body, Generation, Served
+from .requests import json_body, left
 
 BUSY: Final = (
     "The engine is currently busy and cannot accept new requests. Please try again later or on a different instance."
@@ -49,6 +48,7 @@ class Server:
     output_tokens: int
     on_fault: Callable[[], None]
     """Called after POST /sim/fault, for what the edge of the process has to do."""
+    adapters: Adapters
     load: int = 0
 
     @contextmanager
@@ -65,7 +65,8 @@ class Server:
         """What requests are checked against."""
         config = self.config
         cached_block = config.block_size if config.prefix_caching else 0
-        return Served(config.served_names, config.max_model_len, self.output_tokens, cached_block)
+        adapters = self.adapters.paths
+        return Served(config.served_names, config.max_model_len, self.output_tokens, cached_block, adapters)
 
     @property
     def fingerprint(self) -> str:
@@ -90,6 +91,11 @@ def application(server: Server, middlewares: Sequence[str] = ()) -> Starlette:
         ("GET", "/sim/fault", routes.faults),
         ("POST", "/sim/fault", routes.set_faults),
     ]
+    if server.config.runtime_adapters:
+        table += [
+            ("POST", "/v1/load_lora_adapter", routes.load_adapter),
+            ("POST", "/v1/unload_lora_adapter", routes.unload_adapter),
+        ]
     app = Starlette(routes=[_route(*row) for row in table])
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -121,7 +127,7 @@ class _Routes:
     async def health(self, request: Request) -> Response:
         server = self._server
         if server.engine.faults.health == "hang":
-            await _left(request)
+            await left(request)
         dead = server.engine.dead or server.engine.faults.health == "unavailable"
         return Response(status_code=503 if dead else 200)
 
@@ -135,7 +141,7 @@ class _Routes:
     async def metrics(self, request: Request) -> Response:
         fault = self._server.engine.faults.metrics
         if fault == "hang":
-            await _left(request)
+            await left(request)
         if fault == "error":
             return Response("Internal Server Error", 500)
         metrics = self._server.engine.metrics
@@ -144,16 +150,23 @@ class _Routes:
 
     async def models(self, _request: Request) -> Response:
         config = self._server.config
-        return JSONResponse(openai.models(config.served_names, config.model, config.max_model_len, int(time.time())))
+        adapters, now = self._server.adapters.paths, int(time.time())
+        return JSONResponse(openai.models(config.served_names, config.model, config.max_model_len, adapters, now))
+
+    async def load_adapter(self, request: Request) -> Response:
+        return Response(await self._server.adapters.load(await json_body(request)))
+
+    async def unload_adapter(self, request: Request) -> Response:
+        return Response(self._server.adapters.unload(await json_body(request)))
 
     async def chat(self, request: Request) -> Response:
-        return await self._generate(request, openai.chat_request(await _body(request), self._server.served))
+        return await self._generate(request, openai.chat_request(await json_body(request), self._server.served))
 
     async def completion(self, request: Request) -> Response:
-        return await self._generate(request, openai.completion_request(await _body(request), self._server.served))
+        return await self._generate(request, openai.completion_request(await json_body(request), self._server.served))
 
     async def tokenize(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await json_body(request)
         messages = body.get("messages")
         text = texts.chat_prompt(messages) if isinstance(messages, list) else str(body.get("prompt", ""))
         tokens = texts.token_ids(text)
@@ -165,7 +178,7 @@ class _Routes:
 
     async def set_faults(self, request: Request) -> Response:
         try:
-            self._server.engine.set_faults(self._server.engine.faults.changed(await _body(request)))
+            self._server.engine.set_faults(self._server.engine.faults.changed(await json_body(request)))
         except FaultError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         self._server.on_fault()
@@ -176,20 +189,31 @@ class _Routes:
         self._check_admission()
         kind = "chatcmpl" if generation.chat else "cmpl"
         identity = request.headers.get("X-Request-Id") or uuid.uuid4().hex[:16]
-        head = answers.Head(f"{kind}-{identity}", int(time.time()), server.config.served_names[0], server.fingerprint)
+        weights, name = await self._weights(generation.model)
+        head = answers.Head(f"{kind}-{identity}", int(time.time()), name, server.fingerprint)
         with ExitStack() as stack:
             stack.enter_context(server.counted())
             try:
                 tokens = stack.enter_context(server.engine.generate(generation))
                 if generation.stream:
-                    return _Stream(_events(generation, head, tokens), stack.pop_all())
+                    return _Stream(_events(generation, head, weights, tokens), stack.pop_all())
                 await _unless_left(request, tokens)
             except EngineDrainingError as error:
                 raise _server_error(SHUTTING_DOWN) from error
             except EngineDeadError as error:
                 raise _server_error(ENGINE_DEAD) from error
-        text = texts.answer(generation.prompt, generation.output_tokens)
+        text = texts.answer(generation.prompt, generation.output_tokens, weights)
         return JSONResponse(answers.whole(generation, head, text))
+
+    async def _weights(self, model: str) -> tuple[str, str]:
+        """What answers begin with, and the model that they name."""
+        server = self._server
+        if model in server.config.served_names:
+            return "", server.config.served_names[0]
+        weights = await server.adapters.weights(model)
+        if weights is None:
+            raise _server_error(ENGINE_DEAD)
+        return weights, model
 
     def _check_admission(self) -> None:
         engine, config = self._server.engine, self._server.config
@@ -216,10 +240,12 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _events(generation: Generation, head: answers.Head, tokens: AsyncIterator[int]) -> AsyncIterator[bytes]:
+async def _events(
+    generation: Generation, head: answers.Head, weights: str, tokens: AsyncIterator[int]
+) -> AsyncIterator[bytes]:
     if generation.chat:
         yield _event(answers.opening(head))
-    words = texts.words(generation.prompt)
+    words = texts.words(generation.prompt, weights)
     try:
         async for number in tokens:
             last = number == generation.output_tokens
@@ -239,7 +265,7 @@ async def _unless_left(request: Request, tokens: AsyncIterator[int]) -> None:
         async for _ in tokens:
             pass
 
-    work, gone = asyncio.create_task(all_tokens()), asyncio.create_task(_left(request))
+    work, gone = asyncio.create_task(all_tokens()), asyncio.create_task(left(request))
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
@@ -256,25 +282,3 @@ def _event(body: Body) -> bytes:
 
 def _server_error(message: str) -> ApiError:
     return ApiError(500, message, "InternalServerError")
-
-
-async def _body(request: Request) -> Body:
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-        raise ApiError(
-            400,
-            "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed",
-            "Bad Request",
-        )
-    try:
-        body = json.loads(await request.body())
-    except json.JSONDecodeError as error:
-        raise openai.bad_json(error.pos, error.msg) from error
-    if not isinstance(body, dict):
-        raise ApiError(400, "1 validation error:\n  Input should be a valid dictionary", "Bad Request", "body")
-    return body
-
-
-async def _left(request: Request) -> None:
-    """Wait until the client is gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -35,6 +35,8 @@ class Settings:
     """KV-cache blocks; --num-gpu-blocks-override wins."""
     output_tokens: int = 64
     """Length of an answer whose request sets no max_tokens (it ends with finish_reason "stop")."""
+    lora_load_seconds: float = 0.05
+    """How long the engine takes to load a LoRA adapter."""
     fault: Mapping[str, Any] = field(default_factory=dict)
     """Faults from the start, a JSON object as POST /sim/fault takes it."""
 
@@ -54,6 +56,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         "step_time": _step_time,
         "kv_blocks": _number(int, 1),
         "output_tokens": _number(int, 1),
+        "lora_load_seconds": _number(float, 0.0),
         "fault": _json_object,
     }
     values: dict[str, Any] = {}

@@ -71,10 +71,16 @@ def block_hashes(prompt: str | Sequence[int], block_size: int) -> tuple[int, ...
     return tuple(hashes)
 
 
-def words(prompt: str) -> Iterator[str]:
-    """The endless answer to a prompt, token by token; each but the first begins with a space."""
-    seed = hashlib.sha256(prompt.encode()).digest()
+def words(prompt: str, weights: str = "") -> Iterator[str]:
+    """The endless answer to a prompt, token by token; each but the first begins with a space.
+
+    Those of an adapter begin with its `weights`.
+    """
+    seed = hashlib.sha256(f"{weights}{prompt}".encode()).digest()
     at = 0
+    if weights:
+        yield weights
+        at = 1
     while True:
         block = hashlib.sha256(seed + at.to_bytes(8)).digest()
         for byte in block:
@@ -82,7 +88,7 @@ def words(prompt: str) -> Iterator[str]:
             at += 1
 
 
-def answer(prompt: str, tokens: int) -> str:
+def answer(prompt: str, tokens: int, weights: str = "") -> str:
     """The first `tokens` tokens of the answer to a prompt."""
-    stream = words(prompt)
+    stream = words(prompt, weights)
     return "".join(next(stream) for _ in range(tokens))

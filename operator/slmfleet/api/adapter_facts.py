@@ -28,6 +28,11 @@ class AdapterFacts(ApiModel):
     modules_to_save: list[str] | None = Field(
         None, max_length=MAX_TARGETS, description="Modules that it replaces as a whole."
     )
+    features: list[str] | None = Field(
+        None,
+        max_length=MAX_TARGETS,
+        description="Features of PEFT that it uses and that change its matrices.",
+    )
     peft_type: str | None = Field(None, max_length=64, description="Its kind in PEFT's words.")
 
     @classmethod
@@ -48,6 +53,7 @@ class AdapterFacts(ApiModel):
             "dora": bool(said.get("dora")),
             "moe": bool(said.get("moe")),
             "modulesToSave": (said.get("modulesToSave") or [])[:MAX_TARGETS] or None,
+            "features": (said.get("features") or [])[:MAX_TARGETS] or None,
             "peftType": said.get("peftType"),
         }
         return cls.model_validate({name: value for name, value in known.items() if value is not None})

@@ -1,5 +1,6 @@
 """Where an engine finds LoRA adapters, and what its guard is told about them."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
@@ -15,6 +16,13 @@ MOUNT: Final = "/adapters"
 IMAGE_ROOT: Final = "/opt/adapters"
 """Where adapters lie that are part of the engine's image: the guard reads nothing else of the image."""
 LOADS_BESIDE_REQUESTS_SINCE: Final = EngineVersion((0, 26, 0))
+PATTERNS: Final = ("rank_pattern", "alpha_pattern")
+"""Features of PEFT that releases before PATTERNS_SINCE leave out without a word: the answers would be wrong."""
+PATTERNS_SINCE: Final = EngineVersion((0, 32, 0))
+"""From vllm/lora/peft_helper.py of each release from 0.11.0 to 0.33.0; other features are served by none of them."""
+HEADS: Final = ("classifier", "score")
+HEADS_SINCE: Final = EngineVersion((0, 31, 0))
+"""modules_to_save may be these, of classification models."""
 TABLE_FOLDER: Final = "/etc/slmfleet-adapters"
 TABLE_FILE: Final = "table.json"
 _SERVERS: Final = ("--api-server-count", "--api_server_count", "-asc")
@@ -24,6 +32,18 @@ def enabled(spec: SLMDeploymentSpec) -> bool:
     """Whether adapters can be loaded into running engines: by the guard, into the one API server that vLLM allows."""
     several = any(word.partition("=")[0] in _SERVERS for word in spec.engine.extra_args or ())
     return spec.engine.lora is not None and spec.guard.enabled and not several
+
+
+def unserved(features: Iterable[str], modules_to_save: Iterable[str], release: EngineVersion) -> list[str]:
+    """What of an adapter the release of vLLM refuses or, worse, leaves out, in the words of its configuration."""
+    found = [
+        f"{feature}, which vLLM serves since {PATTERNS_SINCE}" if feature in PATTERNS else feature
+        for feature in features
+        if feature not in PATTERNS or release < PATTERNS_SINCE
+    ]
+    heads = HEADS if release >= HEADS_SINCE else ()
+    saved = [module for module in modules_to_save if module not in heads]
+    return [*found, *([f"modules_to_save {', '.join(saved)}"] if saved else [])]
 
 
 def guard_config(spec: SLMDeploymentSpec) -> dict[str, Any]:

@@ -147,3 +147,12 @@ class World:
         """Engine-side name -> alias, in the table of a pod."""
         order = next(order for order in self.plan.tables if order.uid == f"{pod}-uid")
         return {name: entry["alias"] for name, entry in order.table["adapters"].items()}
+
+
+def ready(**spec: Any) -> World:
+    """A fleet whose two pods serve version v1."""
+    world = World(adapter(**spec))
+    world.fetched()
+    world.reported(report(["v1"], "v1"))
+    assert world.condition("Ready") == ("True", "Ready")
+    return world

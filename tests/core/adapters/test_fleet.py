@@ -1,25 +1,10 @@
 """From a LoRAAdapter to tables, step by step, through plan()."""
 
 import json
-from typing import Any
 
-import pytest
-
-from slmfleet.core.types import Manifest
-from tests.core.make import slm
-
-from .make import World, adapter, digest, engine, engine_name, fleet, job_of, path, report
+from .make import World, adapter, engine, engine_name, path, ready, report
 
 V1, V2 = engine_name("v1"), engine_name("v2")
-
-
-def ready(**spec: Any) -> World:
-    """A fleet whose two pods serve version v1."""
-    world = World(adapter(**spec))
-    world.fetched()
-    world.reported(report(["v1"], "v1"))
-    assert world.condition("Ready") == ("True", "Ready")
-    return world
 
 
 def test_an_adapter_is_fetched_then_loaded_then_served() -> None:
@@ -115,104 +100,6 @@ def test_a_version_that_may_not_be_loaded_leaves_the_old_one() -> None:
     assert world.message("Accepted").endswith("version 111111111111 goes on")
 
 
-def test_the_spec_of_the_engine_that_changes_is_asked_again_without_a_fetch() -> None:
-    world = World(adapter())
-    world.fetched(rank=64)
-    assert world.condition("Accepted") == ("False", "RankTooLarge")
-    world.slm = fleet(maxRank=64)
-    world.words.clear()
-    world.step()
-    assert world.condition("Accepted")[0] == "True"
-    assert world.table() == {V1: "legal"}
-
-
-@pytest.mark.parametrize(
-    ("facts", "spec", "reason", "text"),
-    [
-        ({"base": "meta/Llama"}, {}, "BaseModelMismatch", 'says that its base is "meta/Llama"'),
-        ({"base": None}, {}, "BaseModelMismatch", "does not say what its base is"),
-        ({}, {"baseModel": "Qwen/Qwen3-8B-Base"}, "BaseModelMismatch", "spec.baseModel"),
-        ({"rank": 8, "ranks": [8, 32]}, {}, "RankTooLarge", "rank 32 is more than the 16"),
-        ({"bias": "all"}, {}, "UnsupportedAdapter", "bias all"),
-        ({"dora": True}, {}, "UnsupportedAdapter", "use_dora"),
-        ({"modulesToSave": ["lm_head"]}, {}, "UnsupportedAdapter", "modules_to_save lm_head"),
-        ({"peftType": "IA3"}, {}, "UnsupportedAdapter", "peft_type IA3"),
-    ],
-)
-def test_what_the_files_say_can_forbid_to_load_them(
-    facts: dict[str, Any], spec: dict[str, Any], reason: str, text: str
-) -> None:
-    world = World(adapter(**spec))
-    world.fetched(**facts)
-    assert world.condition("Accepted") == ("False", reason)
-    assert text in world.message("Accepted")
-    assert world.table() == {}
-    assert world.outcome().status["phase"] == "Refused"
-
-
-@pytest.mark.parametrize("base", [None, "Qwen/Qwen3-8B-Base"])
-def test_the_user_may_vouch_for_another_base(base: str | None) -> None:
-    world = World(adapter(baseModel="Qwen/Qwen3-8B-Base"))
-    world.fetched(base=base)
-    assert world.table() == {V1: "legal"}
-
-
-@pytest.mark.parametrize(
-    ("deployment", "reason"),
-    [
-        (slm(), "LoRAOff"),
-        (slm(engine={"version": "0.32.0", "lora": {}}, guard={"enabled": False}), "GuardOff"),
-        (slm(engine={"version": "0.32.0", "lora": {}, "extraArgs": ["--api-server-count=2"]}), "SeveralAPIServers"),
-        (slm(engine={"version": "0.32.0", "lora": {}}), "NoVolume"),
-        (slm(engine={"version": "9.9"}), "DeploymentNotAccepted"),
-    ],
-)
-def test_a_deployment_that_cannot_take_adapters_is_told_in_theirs(deployment: Manifest, reason: str) -> None:
-    world = World(adapter(), slm=deployment)
-    if reason == "DeploymentNotAccepted":
-        world.slm = fleet()
-        base = world.observed()
-        world.slm = deployment
-        world.observed = lambda: type(base)(deployment, adapters=tuple(world.adapters.values()))  # type: ignore[method-assign]
-    world.step()
-    assert world.condition("Accepted") == ("False", reason)
-
-
-def test_the_older_adapter_keeps_a_name() -> None:
-    older = adapter("contracts", servedName="legal")
-    older["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
-    world = World(adapter(), older, adapter("base", servedName="support"))
-    world.step()
-    assert world.condition("Accepted") == ("False", "NameConflict")
-    assert world.condition("Accepted", "contracts")[0] == "True"
-    assert world.message("Accepted", "base").startswith('spec.servedName: support serves its model as "support"')
-
-
-def test_adapters_beyond_the_slots_are_refused_unless_they_have_nothing_to_load() -> None:
-    names = ["a", "b", "c"]
-    world = World(*(adapter(name) for name in names), slm=fleet(maxAdapters=2))
-    world.step()
-    a = min(world.jobs.values(), key=lambda job: str(job["metadata"]["name"]))
-    a["status"] = {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}]}
-    world.words[f"{a['metadata']['uid']}/Failed"] = json.dumps({"error": "PickleRefused", "message": "x.bin"})
-    world.fetched()
-    assert world.condition("Fetched", "a") == ("False", "PickleRefused")
-    assert set(world.table()) == {engine_name("v1", "b"), engine_name("v1", "c")}
-    world.adapters["d"] = adapter("d")
-    world.fetched()
-    assert world.condition("Accepted", "d") == ("False", "NoSlot")
-
-
-def test_a_new_version_waits_for_a_slot_of_its_own() -> None:
-    world = World(adapter(), slm=fleet(maxAdapters=1))
-    world.fetched()
-    world.reported(report(["v1"], "v1"))
-    world.adapters["legal"] = adapter(version="v2", status=world.outcome().status)
-    world.fetched("v2")
-    assert world.table() == {V1: "legal"}
-    assert world.condition("Loaded") == ("False", "NoSlot")
-
-
 def test_a_number_of_replicas_is_placed_and_stays() -> None:
     world = World(adapter(placement={"replicas": 1}), pods=[engine("support-1"), engine("support-2")])
     world.fetched()
@@ -259,95 +146,6 @@ def test_pods_of_a_template_that_is_not_made_for_adapters_get_none() -> None:
     world = World(adapter(), pods=[engine("support-1"), old])
     world.fetched()
     assert [order.uid for order in world.plan.tables] == ["support-1-uid"]
-
-
-def test_an_adapter_in_the_image_is_read_by_a_ready_engine() -> None:
-    world = World(adapter(source={"uri": "image:///opt/adapters/legal"}), pods=[engine(ready=False)])
-    world.step()
-    assert list(world.plan.inspections) == []
-    world.pods = (engine(),)
-    world.step()
-    (asked,) = world.plan.inspections
-    assert (asked.address, asked.path) == ("10.0.0.1", "/opt/adapters/legal")
-    world.inspected[asked.key] = {"digest": digest("v1"), "base": "Qwen/Qwen3-8B", "rank": 8}
-    world.step()
-    assert world.condition("Fetched") == ("True", "InPlace")
-    assert world.plan.tables[0].table == {"adapters": {V1: {"path": "/opt/adapters/legal", "alias": "legal"}}}
-    assert not world.jobs
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [("pvc://adapters/adapters/legal", "/adapters/legal"), ("pvc://adapters/legal", None), ("pvc://other/x", None)],
-)
-def test_a_claim_is_read_where_the_engines_see_it(uri: str, expected: str | None) -> None:
-    world = World(adapter(source={"uri": uri}))
-    world.step()
-    assert [asked.path for asked in world.plan.inspections] == ([expected] if expected else [])
-    assert expected or world.condition("Accepted") == ("False", "NoVolume")
-
-
-def test_what_a_guard_could_not_read_is_told() -> None:
-    world = World(adapter(source={"uri": "image:///opt/adapters/legal"}))
-    key = world.step().inspections[0].key
-    world.inspected[key] = {"reason": "PickleRefused", "error": "x.bin is a pickle"}
-    world.step()
-    assert world.condition("Fetched") == ("False", "PickleRefused")
-    assert world.message("Fetched") == "x.bin is a pickle"
-    assert list(world.plan.inspections) == []
-
-
-def test_other_files_than_those_of_the_digest_are_refused() -> None:
-    world = World(adapter())
-    world.fetched("v2")
-    assert world.condition("Fetched") == ("False", "DigestMismatch")
-    assert world.table() == {}
-
-
-def test_a_fetch_that_failed_is_told_and_tried_again_later() -> None:
-    world = World(adapter())
-    world.step()
-    world.ended("Failed", {"error": "TooLarge", "message": "5 GB"})
-    assert world.condition("Fetched") == ("False", "TooLarge")
-    assert world.plan.requeue_after == 600
-    (job,) = world.jobs.values()
-    job["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-02T02:54:05Z"
-    world.step()
-    assert [ref.kind for ref in world.plan.delete] == ["Job"]
-    assert world.condition("Fetched") == ("False", "TooLarge")
-    world.step()
-    assert job_of(world.plan)["metadata"]["name"] == job["metadata"]["name"]
-
-
-@pytest.mark.parametrize(
-    ("words", "text"), [("", "see its pod's log"), ("OOM", "OOM"), ({"digest": "sha256:0"}, "deadline")]
-)
-def test_a_fetch_that_ended_without_a_word_is_a_failure(words: object, text: str) -> None:
-    world = World(adapter())
-    world.step()
-    world.ended("Failed", words)
-    assert world.condition("Fetched") == ("False", "FetchFailed")
-    assert text in world.message("Fetched")
-
-
-def test_a_job_of_somebody_else_is_left_alone() -> None:
-    world = World(adapter())
-    job = job_of(world.step())
-    for known in world.jobs.values():
-        known["metadata"]["ownerReferences"] = []
-    world.step()
-    assert world.condition("Fetched") == ("False", "NameConflict")
-    assert job not in world.plan.apply
-    assert world.plan.delete == ()
-
-
-def test_the_job_of_an_earlier_source_goes_and_what_it_told_stays() -> None:
-    world = ready()
-    before = {ref.name for ref in world.jobs}
-    world.adapters["legal"] = adapter(source={"uri": "s3://adapters/other"}, status=world.outcome().status)
-    world.step()
-    assert {ref.name for ref in world.plan.delete} == before
-    assert world.table() == {V1: "legal"}
 
 
 def test_a_paused_deployment_is_looked_at_and_not_touched() -> None:

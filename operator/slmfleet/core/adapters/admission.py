@@ -11,7 +11,8 @@ from slmfleet.api.conditions import Reason
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.names import Names
 from slmfleet.core.problems import Verdict
-from slmfleet.engine.adapters import enabled
+from slmfleet.engine.adapters import enabled, unserved
+from slmfleet.engine.version import EngineVersion
 
 from .adapter import Adapter
 
@@ -82,17 +83,18 @@ def rank(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | 
     return Verdict(Reason.RANK_TOO_LARGE, text)
 
 
-def kind(facts: AdapterFacts, _: Adapter, __: SLMDeploymentSpec) -> Verdict | None:
-    """What vLLM has no code for (vllm/lora/peft_helper.py)."""
+def kind(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+    """What this release of vLLM has no code for."""
+    release = EngineVersion.parse(spec.engine.version)
     unsupported = [
         facts.peft_type not in (None, "LORA") and f"peft_type {facts.peft_type}",
         facts.bias not in (None, "none") and f"bias {facts.bias}",
         facts.dora and "use_dora",
-        facts.modules_to_save and f"modules_to_save {', '.join(facts.modules_to_save)}",
+        *unserved(facts.features or (), facts.modules_to_save or (), release),
     ]
     if not (found := [what for what in unsupported if what]):
         return None
-    text = f"vLLM serves plain LoRA adapters alone, and this one has {'; '.join(found)}: train it without"
+    text = f"vLLM {release} serves plain LoRA adapters, and this one has {'; '.join(found)}: train it without"
     return Verdict(Reason.UNSUPPORTED_ADAPTER, text)
 
 

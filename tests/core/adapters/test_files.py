@@ -1,0 +1,96 @@
+"""Where an adapter's files come from, and what becomes of the Jobs that fetch them."""
+
+import pytest
+
+from .make import World, adapter, digest, engine, engine_name, job_of, ready
+
+V1 = engine_name("v1")
+
+
+def test_an_adapter_in_the_image_is_read_by_a_ready_engine() -> None:
+    world = World(adapter(source={"uri": "image:///opt/adapters/legal"}), pods=[engine(ready=False)])
+    world.step()
+    assert list(world.plan.inspections) == []
+    world.pods = (engine(),)
+    world.step()
+    (asked,) = world.plan.inspections
+    assert (asked.address, asked.path) == ("10.0.0.1", "/opt/adapters/legal")
+    world.inspected[asked.key] = {"digest": digest("v1"), "base": "Qwen/Qwen3-8B", "rank": 8}
+    world.step()
+    assert world.condition("Fetched") == ("True", "InPlace")
+    assert world.plan.tables[0].table == {"adapters": {V1: {"path": "/opt/adapters/legal", "alias": "legal"}}}
+    assert not world.jobs
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [("pvc://adapters/adapters/legal", "/adapters/legal"), ("pvc://adapters/legal", None), ("pvc://other/x", None)],
+)
+def test_a_claim_is_read_where_the_engines_see_it(uri: str, expected: str | None) -> None:
+    world = World(adapter(source={"uri": uri}))
+    world.step()
+    assert [asked.path for asked in world.plan.inspections] == ([expected] if expected else [])
+    assert expected or world.condition("Accepted") == ("False", "NoVolume")
+
+
+def test_what_a_guard_could_not_read_is_told() -> None:
+    world = World(adapter(source={"uri": "image:///opt/adapters/legal"}))
+    key = world.step().inspections[0].key
+    world.inspected[key] = {"reason": "PickleRefused", "error": "x.bin is a pickle"}
+    world.step()
+    assert world.condition("Fetched") == ("False", "PickleRefused")
+    assert world.message("Fetched") == "x.bin is a pickle"
+    assert list(world.plan.inspections) == []
+
+
+def test_other_files_than_those_of_the_digest_are_refused() -> None:
+    world = World(adapter())
+    world.fetched("v2")
+    assert world.condition("Fetched") == ("False", "DigestMismatch")
+    assert world.table() == {}
+
+
+def test_a_fetch_that_failed_is_told_and_tried_again_later() -> None:
+    world = World(adapter())
+    world.step()
+    world.ended("Failed", {"error": "TooLarge", "message": "5 GB"})
+    assert world.condition("Fetched") == ("False", "TooLarge")
+    assert world.plan.requeue_after == 600
+    (job,) = world.jobs.values()
+    job["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-02T02:54:05Z"
+    world.step()
+    assert [ref.kind for ref in world.plan.delete] == ["Job"]
+    assert world.condition("Fetched") == ("False", "TooLarge")
+    world.step()
+    assert job_of(world.plan)["metadata"]["name"] == job["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [("", "see its pod's log"), ("OOM", "OOM"), ({"digest": "sha256:0"}, "deadline")]
+)
+def test_a_fetch_that_ended_without_a_word_is_a_failure(words: object, text: str) -> None:
+    world = World(adapter())
+    world.step()
+    world.ended("Failed", words)
+    assert world.condition("Fetched") == ("False", "FetchFailed")
+    assert text in world.message("Fetched")
+
+
+def test_a_job_of_somebody_else_is_left_alone() -> None:
+    world = World(adapter())
+    job = job_of(world.step())
+    for known in world.jobs.values():
+        known["metadata"]["ownerReferences"] = []
+    world.step()
+    assert world.condition("Fetched") == ("False", "NameConflict")
+    assert job not in world.plan.apply
+    assert world.plan.delete == ()
+
+
+def test_the_job_of_an_earlier_source_goes_and_what_it_told_stays() -> None:
+    world = ready()
+    before = {ref.name for ref in world.jobs}
+    world.adapters["legal"] = adapter(source={"uri": "s3://adapters/other"}, status=world.outcome().status)
+    world.step()
+    assert {ref.name for ref in world.plan.delete} == before
+    assert world.table() == {V1: "legal"}

@@ -140,6 +140,29 @@ def test_pods_that_serve_it_carry_the_label_of_its_service() -> None:
     assert world.plan.patches[0].labels == {}
 
 
+def test_a_pod_that_is_emptied_hands_its_adapter_on_before_it_goes() -> None:
+    world = World(adapter(placement={"replicas": 1}), pods=[engine("support-1"), engine("support-2")])
+    world.fetched()
+    world.reported(report(["v1"], "v1"), "support-1")
+    world.pods = (engine("support-1", labels={"slmfleet.dev/traffic": "false"}), engine("support-2"))
+    world.reported(report(), "support-2")
+    assert (world.table("support-1"), world.table("support-2")) == ({V1: "legal"}, {V1: "legal"})
+    assert (world.outcome().status["loaded"], world.condition("Loaded")) == ("0/1", ("False", "Loading"))
+    world.reported(report(["v1"], "v1"), "support-2")
+    assert (world.outcome().status["loaded"], world.condition("Ready")) == ("1/1", ("True", "Ready"))
+
+
+def test_the_label_of_a_pod_that_ends_stays_for_the_requests_that_still_reach_it() -> None:
+    world = World(adapter(endpoint={"service": True}), pods=[engine("support-1"), engine("support-2")])
+    world.fetched()
+    world.reported(report(["v1"], "v1"))
+    ending = engine("support-1", labels={"adapter.slmfleet.dev/legal": "true"})
+    ending["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    world.pods = (ending, engine("support-2", labels={"adapter.slmfleet.dev/legal": "true"}))
+    world.step()
+    assert list(world.plan.patches) == []
+
+
 def test_pods_of_a_template_that_is_not_made_for_adapters_get_none() -> None:
     old = engine("support-2")
     old["spec"]["volumes"] = []

@@ -35,6 +35,12 @@ def test_a_pod_that_is_not_ready_is_taken_last() -> None:
     assert place([Wish("a", 1)], [Pod("p0", ready=False), Pod("p1")], 1) == {"a": {"p1"}}
 
 
+def test_a_pod_that_is_emptied_keeps_what_it_has_while_another_gets_it_too() -> None:
+    wishes = [Wish("a", 1, frozenset({"p0"})), Wish("b", 1), Wish("c", None)]
+    found = place(wishes, [Pod("p0", leaving=True), Pod("p1")], 3)
+    assert found == {"a": {"p0", "p1"}, "b": {"p1"}, "c": {"p0", "p1"}}
+
+
 def test_adapters_for_all_pods_that_find_no_slot_are_named() -> None:
     assert refused([Wish("a", None), Wish("b", 1), Wish("c", None), Wish("d", None)], 2) == {"d"}
 
@@ -43,9 +49,13 @@ NAMES = [f"p{n}" for n in range(6)]
 WISHES = st.lists(st.tuples(st.none() | st.integers(1, 7), st.frozensets(st.sampled_from(NAMES))), max_size=12).map(
     lambda found: [Wish(f"a{n}", replicas, before) for n, (replicas, before) in enumerate(found)]
 )
-PODS = st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), unique_by=lambda pod: pod[0]).map(
+PODS = st.lists(st.tuples(st.sampled_from(NAMES), st.booleans(), st.booleans()), unique_by=lambda pod: pod[0]).map(
     lambda found: [Pod(*pod) for pod in found]
 )
+
+
+def staying(among: list[Pod]) -> set[str]:
+    return {pod.name for pod in among if not pod.leaving}
 
 
 @given(WISHES, PODS, st.integers(1, 5))
@@ -54,7 +64,9 @@ def test_no_pod_has_more_than_its_slots_and_no_adapter_more_than_its_replicas(
 ) -> None:
     chosen = place(wishes, among, slots)
     assert all(sum(pod.name in places for places in chosen.values()) <= slots for pod in among)
-    assert all(wish.replicas is None or len(chosen[wish.name]) <= wish.replicas for wish in wishes)
+    stay = staying(among)
+    assert all(wish.replicas is None or len(chosen[wish.name] & stay) <= wish.replicas for wish in wishes)
+    assert all(wish.replicas is None or chosen[wish.name] - stay <= wish.before for wish in wishes)
     for wish in wishes:
         if wish.replicas is None:
             assert chosen[wish.name] in ({pod.name for pod in among}, set())
@@ -71,8 +83,8 @@ def test_a_second_look_moves_nothing(wishes: list[Wish], among: list[Pod], slots
 def test_places_are_only_left_free_where_no_pod_has_a_slot(wishes: list[Wish], among: list[Pod], slots: int) -> None:
     chosen = place(wishes, among, slots)
     for wish in wishes:
-        if wish.replicas is not None and len(chosen[wish.name]) < wish.replicas:
-            others = [pod.name for pod in among if pod.name not in chosen[wish.name]]
+        if wish.replicas is not None and len(chosen[wish.name] & staying(among)) < wish.replicas:
+            others = staying(among) - chosen[wish.name]
             assert all(sum(pod in places for places in chosen.values()) == slots for pod in others)
 
 

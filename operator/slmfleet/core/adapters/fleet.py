@@ -11,7 +11,7 @@ from slmfleet.core.accept import Accepted
 from slmfleet.core.build.adapter_service import adapter_label, adapter_service
 from slmfleet.core.build.adapter_volume import loads_adapters
 from slmfleet.core.conditions import Statement
-from slmfleet.core.names import Names
+from slmfleet.core.names import TRAFFIC, Names
 from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
 from slmfleet.core.problems import Verdict
 from slmfleet.core.revisions import Revision
@@ -123,9 +123,10 @@ def _situations(
     wishes = [Wish(a.name, a.replicas, frozenset(a.pods)) for a in loadable]
     capacity = slots(d.spec)
     crowded = refused(wishes, capacity)
-    chosen = place(wishes, [Pod(pod["metadata"]["name"], is_ready(pod)) for pod in seats], capacity)
-    used = {pod["metadata"]["name"]: sum(pod["metadata"]["name"] in c for c in chosen.values()) for pod in seats}
     known = [_seat(pod, observed.reports) for pod in seats]
+    chosen = place(wishes, [Pod(seat.name, seat.ready, seat.leaving) for seat in known], capacity)
+    used = {seat.name: sum(seat.name in places for places in chosen.values()) for seat in known}
+    staying = sum(not seat.leaving for seat in known)
     found = {}
     # Who has a second version loaded already comes first, so that nobody takes the slot that it is in.
     for a in sorted(adapters, key=lambda a: a.track.previous is None):
@@ -140,7 +141,7 @@ def _situations(
         step = _step(a, target, its, spare=spare, now=d.now) if a.name not in crowded else Step(Track())
         for seat in its:
             used[seat.name] += max(len(step.versions) - 1, 0)
-        wanted = len(known) if a.replicas is None else min(a.replicas, len(known))
+        wanted = staying if a.replicas is None else min(a.replicas, staying)
         found[a.name] = Situation(a, verdict, files[a.name].fetched, files[a.name].facts, target, step, its, wanted)
     return {a.name: found[a.name] for a in adapters}
 
@@ -162,6 +163,8 @@ def _labels(observed: Observed, situations: Mapping[str, Situation]) -> tuple[Po
     """The labels that adapters' own Services select by, where they are not as they should be."""
     patches = []
     for pod in observed.pods:
+        if is_ending(pod):
+            continue  # while no other pod is ready, nodes still send requests to it
         name, labels = pod["metadata"]["name"], pod["metadata"].get("labels") or {}
         wanted = {
             adapter_label(s.adapter.name): "true"
@@ -187,15 +190,15 @@ def _seats(observed: Observed) -> list[Manifest]:
 
 def _seat(pod: Manifest, reports: Mapping[str, Any]) -> Seat:
     name, uid, ready = pod["metadata"]["name"], pod["metadata"]["uid"], is_ready(pod)
+    leaving = (pod["metadata"].get("labels") or {}).get(TRAFFIC) == "false"
     if uid not in reports:
-        return Seat(name, ready, None, unheard=True)
+        return Seat(name, ready, None, unheard=True, leaving=leaving)
     try:
-        return Seat(name, ready, Report.read(reports[uid]))
+        return Seat(name, ready, Report.read(reports[uid]), leaving=leaving)
     except ValueError as error:
         told = reports[uid]
-        return Seat(
-            name, ready, None, silence=str(told["error"] if isinstance(told, dict) and "error" in told else error)
-        )
+        why = str(told["error"] if isinstance(told, dict) and "error" in told else error)
+        return Seat(name, ready, None, silence=why, leaving=leaving)
 
 
 def _ours(observed: Observed, manifest: Manifest) -> bool:

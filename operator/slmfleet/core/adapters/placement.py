@@ -5,6 +5,9 @@
     All      = on every pod, or on none: a fleet of which some pods answer 404 is worse than one that says no
     k of n   = first where it is already, then on the pods that have the fewest
 
+A pod that is being emptied keeps what it has, for the requests that still reach it, but counts for nothing and gets
+nothing more: an adapter of k pods is on another one before the emptied pod goes.
+
 Adapters come in the order of their age, and who came later gives way. A place is only given up when the pod is gone,
 the number shrinks or an older adapter for all pods needs the slot: no load or demand moves an adapter, so nothing can
 swing.
@@ -31,6 +34,8 @@ class Pod:
 
     name: str
     ready: bool = True
+    leaving: bool = False
+    """New connections go to others; it is to be deleted when it is empty."""
 
 
 def place(wishes: Sequence[Wish], pods: Sequence[Pod], slots: int) -> Mapping[str, frozenset[str]]:
@@ -38,10 +43,10 @@ def place(wishes: Sequence[Wish], pods: Sequence[Pod], slots: int) -> Mapping[st
 
     A pod that is not ready is taken where no other has a slot.
     """
-    names, ready = [pod.name for pod in pods], {pod.name: pod.ready for pod in pods}
+    names, ready = [pod.name for pod in pods if not pod.leaving], {pod.name: pod.ready for pod in pods}
     everywhere = [wish.name for wish in wishes if wish.replicas is None][:slots]
-    used = dict.fromkeys(names, len(everywhere))
-    chosen: dict[str, set[str]] = {wish.name: set(names) if wish.name in everywhere else set() for wish in wishes}
+    used = dict.fromkeys(ready, len(everywhere))
+    chosen: dict[str, set[str]] = {wish.name: set(ready) if wish.name in everywhere else set() for wish in wishes}
     some = [wish for wish in wishes if wish.replicas is not None]
 
     def take(wish: Wish, among: Sequence[str]) -> None:
@@ -54,6 +59,10 @@ def place(wishes: Sequence[Wish], pods: Sequence[Pod], slots: int) -> Mapping[st
         take(wish, [name for name in names if name in wish.before])
     for wish in some:
         take(wish, [name for name in names if name not in chosen[wish.name]])
+    for pod in pods:
+        stays = [wish.name for wish in some if pod.leaving and pod.name in wish.before]
+        for name in stays[: slots - used[pod.name]]:
+            chosen[name].add(pod.name)
     return {name: frozenset(places) for name, places in chosen.items()}
 
 

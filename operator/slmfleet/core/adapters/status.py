@@ -35,6 +35,8 @@ class Seat:
     """Why its guard says nothing, where it was asked."""
     before: Manifest | None = None
     """What the status told about the adapter in this pod, for one that is unheard."""
+    leaving: bool = False
+    """It is being emptied: it answers whom it still has, and counts for nothing."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,12 @@ class Situation:
     @property
     def answering(self) -> int:
         """Pods in which clients get it."""
-        return sum(self.serving(seat) is not None for seat in self.seats)
+        return sum(self.serving(seat) is not None for seat in self.staying)
+
+    @property
+    def staying(self) -> tuple[Seat, ...]:
+        """The chosen pods that are not being emptied."""
+        return tuple(seat for seat in self.seats if not seat.leaving)
 
 
 def status_of(s: Situation, now: datetime) -> Manifest:
@@ -154,17 +161,17 @@ def loaded(s: Situation) -> Statement:
         if held is not None and held.state == FAILED:
             text = f"pod {seat.name}: {held.message or held.reason}"
             return Statement("False", known(held.reason, Reason.LOAD_FAILED), bounded(text + _stays(s)))
-    if s.step.waits_for_slot or len(s.seats) < s.wanted:
+    if s.step.waits_for_slot or len(s.staying) < s.wanted:
         what = "a version is loaded beside its predecessor" if s.step.waits_for_slot else "it has places in "
-        what += "" if s.step.waits_for_slot else f"{len(s.seats)} of {s.wanted} pods"
+        what += "" if s.step.waits_for_slot else f"{len(s.staying)} of {s.wanted} pods"
         text = f"{what}, and there is no free slot: raise the deployment's spec.engine.lora.maxCpuAdapters"
         return Statement("False", Reason.NO_SLOT, text)
-    missing = [seat for seat in s.seats if seat.ready and not _has(s, seat)]
+    missing = [seat for seat in s.staying if seat.ready and not _has(s, seat)]
     if missing:
         return _missing(s, missing)
-    if s.seats and not any(seat.ready for seat in s.seats):
+    if s.staying and not any(seat.ready for seat in s.staying):
         return Statement("False", Reason.LOADING, "no chosen pod is ready yet")
-    return Statement("True", Reason.LOADED, f"version {s.shown.short} is loaded in {len(s.seats)} pods")
+    return Statement("True", Reason.LOADED, f"version {s.shown.short} is loaded in {len(s.staying)} pods")
 
 
 def _missing(s: Situation, missing: list[Seat]) -> Statement:
@@ -174,7 +181,7 @@ def _missing(s: Situation, missing: list[Seat]) -> Statement:
         return Statement("False", Reason.GUARD_SILENT, bounded(text + _stays(s)))
     busy = held is not None and held.reason == Reason.BUSY
     why = ", which waits for running requests of adapters to end (vllm#47724)" if busy else ""
-    text = f"{len(s.seats) - len(missing)} of {len(s.seats)} pods have loaded it{why}"
+    text = f"{len(s.staying) - len(missing)} of {len(s.staying)} pods have loaded it{why}"
     return Statement("False", Reason.BUSY if busy else Reason.LOADING, text + _stays(s))
 
 

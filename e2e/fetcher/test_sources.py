@@ -41,7 +41,7 @@ def test_what_no_adapter_needs_is_left_out_and_told(place: Place, store: Store, 
 def test_other_files_than_the_manifest_means_are_refused(place: Place) -> None:
     ended = place.fetch("--digest", OTHER)
     assert (ended.code, ended.result["error"]) == (3, "DigestMismatch"), ended
-    assert f"the manifest {OTHER}" in ended.result["message"]
+    assert f"spec.source.digest is {OTHER}" in ended.result["message"]
     assert place.left_behind() == []
 
 

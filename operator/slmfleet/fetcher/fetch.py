@@ -99,7 +99,8 @@ def _counted(
 
 def _too_large(order: Order, size: int) -> FetchError:
     return FetchError(
-        "TooLarge", f"{order.where} has {size} bytes or more; the bound is {order.max_bytes}: is it a whole model?"
+        "TooLarge",
+        f"{order.where} has {size} bytes or more, and spec.source.maxSize is {order.max_bytes}: is it a whole model?",
     )
 
 
@@ -111,8 +112,8 @@ def _published(order: Order, files: Path, volume: Volume) -> Facts:
     if order.digest is not None and found != order.digest:
         raise FetchError(
             "DigestMismatch",
-            f"{order.where} has the digest {found}, the manifest {order.digest}: the files are others than were meant, "
-            "or the manifest is to be updated",
+            f"{order.where} has the digest {found}, and spec.source.digest is {order.digest}: the files are others "
+            "than were meant, or the field is to be updated",
         )
     facts = _facts(files, found, order.where)
     volume.publish(files, digits_of(found))

@@ -208,3 +208,13 @@ async def test_files_are_looked_at_once(setup: Setup) -> None:
     assert setup.guard.calls[0][1].endswith("/slmfleet/adapters/inspect?path=%2Fopt%2Fadapters%2Fa+b&digest=1")
     assert setup.adapters.inspected(KEY) == {"k": {"error": "PickleRefused", "message": "x.bin"}}
     assert len(setup.woken) == 3
+
+
+async def test_refused_files_are_looked_at_again_for_somebody_may_have_put_them_right(setup: Setup) -> None:
+    wanted = Inspection("k", "10.0.0.1", "/opt/adapters/a")
+    setup.guard.errors = [(422, b'{"error": "gone", "reason": "NotFound"}'), (200, b'{"digest": "sha256:1"}')]
+    for pause in (20, 20, 60, 60):
+        setup.follow(inspections=(wanted,))
+        await asyncio.sleep(pause)
+    assert len(setup.guard.calls) == 2
+    assert setup.adapters.inspected(KEY) == {"k": {"digest": "sha256:1"}}

@@ -23,6 +23,8 @@ ROUTE: Final = "/slmfleet/adapters"
 ANSWER_SECONDS: Final = 5.0
 INSPECT_SECONDS: Final = 120.0
 """A guard reads all files for their digest."""
+INSPECT_AGAIN_SECONDS: Final = 30.0
+"""Files that were refused are not looked at again before; those that were read never are."""
 LOADING_SECONDS: Final = (0.2, 0.2, 0.4, 0.4, 0.8, 1.6)
 """Pauses between looks at a guard that is working towards its table; the last one goes on."""
 SETTLED_SECONDS: Final = 20.0
@@ -68,6 +70,7 @@ class Adapters:
         self._pods: dict[Key, dict[str, _Pod]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._inspected: dict[Key, dict[str, Any]] = {}
+        self._refused_at: dict[str, float] = {}
         self._inspecting: dict[str, asyncio.Task[None]] = {}
         self._late: dict[Key, asyncio.TimerHandle] = {}
         self._free = asyncio.Semaphore(CALLS)
@@ -99,14 +102,15 @@ class Adapters:
                 pod.order, pod.looks = order, 0
                 pod.news.set()
         for wanted in inspections:
-            if wanted.key not in self._inspecting and wanted.key not in self._inspected.get(key, {}):
+            if wanted.key not in self._inspecting and self._unread(key, wanted.key):
                 task = asyncio.create_task(self._inspect(key, wanted, token), name=f"inspect {wanted.key}")
                 self._inspecting[wanted.key] = task
 
     def forget(self, key: Key) -> None:
         """The fleet is gone."""
         self.reports(key, ())
-        self._inspected.pop(key, None)
+        for inspection in self._inspected.pop(key, {}):
+            self._refused_at.pop(inspection, None)
         if (late := self._late.pop(key, None)) is not None:
             late.cancel()
 
@@ -218,12 +222,21 @@ class Adapters:
             if status not in (200, 422) or not isinstance(said, dict):
                 raise ValueError(f"answered {status}")
             self._inspected.setdefault(key, {})[wanted.key] = said
+            if status == 422:
+                self._refused_at[wanted.key] = asyncio.get_running_loop().time()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             text_ = str(error) or type(error).__name__
             logger.info("files of an adapter were not read at %s: %s", wanted.address, text_, extra=about(key))
             await asyncio.sleep(RETRY_SECONDS[-1])
         del self._inspecting[wanted.key]
         self._on_news(key)
+
+    def _unread(self, key: Key, inspection: str) -> bool:
+        """Whether files are to be looked at: for the first time, or again since somebody may have put them right."""
+        said = self._inspected.get(key, {}).get(inspection)
+        if said is None or "error" not in said:
+            return said is None
+        return asyncio.get_running_loop().time() >= self._refused_at.get(inspection, 0.0) + INSPECT_AGAIN_SECONDS
 
     def _residency(self) -> Iterable[tuple[str, str, int]]:
         for key, pods in self._pods.items():

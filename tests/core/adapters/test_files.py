@@ -33,14 +33,15 @@ def test_a_claim_is_read_where_the_engines_see_it(uri: str, expected: str | None
     assert expected or world.condition("Accepted") == ("False", "NoVolume")
 
 
-def test_what_a_guard_could_not_read_is_told() -> None:
+def test_what_a_guard_could_not_read_is_told_and_looked_at_again() -> None:
     world = World(adapter(source={"uri": "image:///opt/adapters/legal"}))
     key = world.step().inspections[0].key
     world.inspected[key] = {"reason": "PickleRefused", "error": "x.bin is a pickle"}
     world.step()
     assert world.condition("Fetched") == ("False", "PickleRefused")
     assert world.message("Fetched") == "x.bin is a pickle"
-    assert list(world.plan.inspections) == []
+    assert [asked.key for asked in world.plan.inspections] == [key]
+    assert world.plan.requeue_after == 60
 
 
 def test_other_files_than_those_of_the_digest_are_refused() -> None:

@@ -21,6 +21,8 @@ from .source import Source, checked, parse, read_facts, source_of
 
 RETRY_SECONDS: Final = 600.0
 """After so long a fetch that failed is tried again: a Secret or a server may have changed, which nobody watches."""
+LOOK_SECONDS: Final = 60.0
+"""After so long files that a guard refused are looked at again: nobody hears of it when they are put right."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,14 @@ def controller(obj: Manifest) -> str | None:
 
 def _in_place(adapter: Adapter, source: Source, known: AdapterFacts | None, d: Deployment) -> Files:
     told = d.observed.inspected.get(source.key)
+    inspection = None if d.reader is None else Inspection(source.key, d.reader, source.path)
     if known is None and told is None:
         text = (
             "a ready engine is to read the files where they are" if d.reader else "no engine is ready to read the files"
         )
-        inspection = None if d.reader is None else Inspection(source.key, d.reader, source.path)
         return Files(Statement("False", Reason.FETCHING, text), inspection=inspection)
-    return _known(adapter, known or read_facts(adapter, source, told), Reason.IN_PLACE, "read where they are")
+    found = _known(adapter, known or read_facts(adapter, source, told), Reason.IN_PLACE, "read where they are")
+    return found if found.facts is not None else replace(found, inspection=inspection, requeue_after=LOOK_SECONDS)
 
 
 def _known(adapter: Adapter, found: AdapterFacts | Verdict, reason: Reason, how: str) -> Files:

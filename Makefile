@@ -96,6 +96,10 @@ bench-autoscale-live: venv ## How soon replicas follow a step of load on a real 
 	@$(CLUSTER_UP)
 	@PYTHONPATH=operator $(BIN)/python -m bench.autoscale_live
 
+.PHONY: bench-lora
+bench-lora: venv ## 200 adapters on 25 replicas: how soon all are loaded, one more is, and a restarted replica has them again
+	@PYTHONPATH=operator $(BIN)/python -m bench.lora
+
 .PHONY: demo
 demo: venv ## From this machine to a streamed answer of a real vLLM behind a Service
 	@$(BIN)/python -m e2e.demo

@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +63,7 @@ LOAD_ROUTE: Final = "/v1/load_lora_adapter"
 REPLAYS: Final = 2
 QUIET_SECONDS: Final = 1.5
 """Between rounds: longer than news are kept back."""
+STOP_SECONDS: Final = 10.0
 FANOUT_BUDGET: Final = 2.0
 REPLAY_BUDGET: Final = 1.5
 
@@ -127,17 +129,17 @@ class World:
 
 
 @contextmanager
-def process(target: Callable[..., None], *arguments: object, **named: object) -> Iterator[tuple[int, Connection]]:
-    """A process of this program: its id and the way to talk to it."""
+def process(
+    target: Callable[..., None], *arguments: object, **named: object
+) -> Iterator[tuple[BaseProcess, Connection]]:
+    """A process of this program, and the way to talk to it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     started = context.Process(target=target, args=(*arguments, theirs), kwargs=named, daemon=True)
     started.start()
     try:
-        assert started.pid is not None
-        yield started.pid, ours
+        yield started, ours
     finally:
-        started.join(10.0) if started.exitcode is None and named else None
         started.terminate()
         started.join()
 
@@ -257,12 +259,13 @@ async def measured(arguments: argparse.Namespace, folder: Path, url: str) -> dic
             for replica in replicas:
                 await replica.answers(session, healthy=True)
                 await client.create(PODS, NAMESPACE, pod(replica.number, replica.address), within=30)
-            with process(operating.operate, url, profiled=arguments.profile) as (pid, told):
-                world = World(folder, client, session, replicas, pid, told, Shown())
+            with process(operating.operate, url, profiled=arguments.profile) as (operator, told):
+                world = World(folder, client, session, replicas, operator.pid or 0, told, Shown())
                 following = asyncio.create_task(world.shown.follow(client))
                 found = await figures(world, bare, arguments)
                 following.cancel()
                 told.send("stop")
+                await asyncio.to_thread(operator.join, STOP_SECONDS)
             return found
         finally:
             for replica in (*replicas, bare):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from slmfleet.core.adapters.reports import Report
 from slmfleet.core.types import Inspection, TableOrder
 from slmfleet.kube.resources import Key
 from slmfleet.metrics.adapters import AdapterMetrics
@@ -218,3 +219,19 @@ async def test_refused_files_are_looked_at_again_for_somebody_may_have_put_them_
         await asyncio.sleep(pause)
     assert len(setup.guard.calls) == 2
     assert setup.adapters.inspected(KEY) == {"k": {"digest": "sha256:1"}}
+
+
+async def test_an_answer_is_read_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+    real = Report.read
+
+    def reading(said: Any) -> Report:
+        read.append(said)
+        return real(said)
+
+    monkeypatch.setattr(Report, "read", reading)
+    setup.follow(order())
+    await asyncio.sleep(60)
+    assert len(read) == len(setup.guard.calls) > 4
+    assert setup.value("slmfleet_adapter_residencies", namespace=KEY[0], name=KEY[1]) == 1
+    assert len(read) == len(setup.guard.calls)

@@ -22,10 +22,10 @@ class StatusWriter:
 
         ConflictError or NotFoundError: that very object is gone. NotLeaderError: this process may not write.
         """
-        uid, content = uid_of(live), digest(status)
-        current = live.get("status") or {}
+        uid, current = uid_of(live), live.get("status") or {}
+        content = "" if current == status else digest(status)
         # The schema's defaults may add to what was written: then only our memory tells that nothing was dropped.
-        if current == status or (self._written.get(uid) == content and not drifted(status, current)):
+        if not content or (self._written.get(uid) == content and not drifted(status, current)):
             self._client.wrote(resource.kind, "apply-status", "unchanged")
             return None
         left = self._fence()

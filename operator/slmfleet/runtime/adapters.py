@@ -55,6 +55,8 @@ class _Pod:
     """Incarnation and table that it has taken, and what it calls that table."""
     report: Any = None
     """Its last answer, or {"error": …} once it is silent; None while nothing is known."""
+    heard: Report | None = None
+    """The same as it is read, once: there are many adapters in it. None while it is silent."""
     failures: int = 0
     looks: int = 0
 
@@ -137,38 +139,37 @@ class Adapters:
         """One call; the seconds to the next one."""
         order = pod.order
         try:
-            said = await self._call(pod, order)
+            said, heard = await self._call(pod, order)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError is one
             pod.failures += 1
             if pod.failures >= SILENT_AFTER:
-                self._hear(pod, {"error": str(error) or type(error).__name__})
+                self._hear(pod, {"error": str(error) or type(error).__name__}, None)
             return RETRY_SECONDS[min(pod.failures, len(RETRY_SECONDS)) - 1]
         pod.failures = 0
         pod.looks += 1
-        self._hear(pod, said)
-        if _settled(said, order.table):
+        self._hear(pod, said, heard)
+        if _settled(heard, order.table):
             return SETTLED_SECONDS
         return LOADING_SECONDS[min(pod.looks, len(LOADING_SECONDS)) - 1]
 
-    async def _call(self, pod: _Pod, order: TableOrder) -> Any:  # noqa: ANN401 - JSON
+    async def _call(self, pod: _Pod, order: TableOrder) -> tuple[Any, Report]:
         """PUT a table that the guard does not have, else GET. Raises ClientError, OSError or ValueError."""
         taken = pod.confirmed
         known = taken is not None and taken[:2] == (order.incarnation, order.table)
         if known:
-            said = await self._answer("GET", order.address, pod.token, None)
+            said, heard = await self._answer("GET", order.address, pod.token, None)
             if taken is not None and said.get("table") == taken[2]:
-                return said
-        said = await self._answer("PUT", order.address, pod.token, json.dumps(order.table).encode())
+                return said, heard
+        said, heard = await self._answer("PUT", order.address, pod.token, json.dumps(order.table).encode())
         pod.confirmed = (order.incarnation, order.table, str(said.get("table")))
-        return said
+        return said, heard
 
-    async def _answer(self, method: str, address: str, token: str, body: bytes | None) -> dict[str, Any]:
+    async def _answer(self, method: str, address: str, token: str, body: bytes | None) -> tuple[dict[str, Any], Report]:
         status, text = await self._sent(method, f"{base(address)}{ROUTE}", token, body, ANSWER_SECONDS)
         if status not in (200, 202):
             raise ValueError(f"{method} {ROUTE} was answered {status}: {text[:300].decode(errors='replace')}")
         said: dict[str, Any] = json.loads(text)
-        Report.read(said)
-        return said
+        return said, Report.read(said)
 
     async def _sent(self, method: str, url: str, token: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
         headers = {TOKEN_HEADER.decode(): token, "content-type": "application/json"}
@@ -180,12 +181,16 @@ class Adapters:
         finally:
             self._metrics.calls.labels(method, str(status)).inc()
 
-    def _hear(self, pod: _Pod, said: Any) -> None:  # noqa: ANN401 - JSON
-        before, pod.report = pod.report, said
-        self._count(before, said)
-        if _told(before) == _told(said):
+    def _hear(self, pod: _Pod, said: Any, heard: Report | None) -> None:  # noqa: ANN401 - JSON
+        unknown, before, reported = pod.report is None, pod.heard, pod.report
+        pod.report, pod.heard = said, heard
+        if heard is not None and not unknown:
+            self._count(Report() if before is None else before, heard)
+        if (before, heard) == (None, None) and reported == said:
             return
-        if _settled(said, pod.order.table):
+        if before is not None and heard is not None and _told(before) == _told(heard):
+            return
+        if heard is None or _settled(heard, pod.order.table):
             if (late := self._late.pop(pod.key, None)) is not None:
                 late.cancel()
             self._on_news(pod.key)
@@ -197,13 +202,10 @@ class Adapters:
         del self._late[key]
         self._on_news(key)
 
-    def _count(self, before: Any, said: Any) -> None:  # noqa: ANN401 - JSON
-        """Loads and failures that are new since the last answer; the first one tells of none that we have seen."""
-        if before is None or "error" in said:
-            return
-        old = {} if "error" in before else Report.read(before).adapters
-        for name, held in Report.read(said).adapters.items():
-            known = old.get(name)
+    def _count(self, before: Report, heard: Report) -> None:
+        """Loads and failures that are new since the answer before; the first one tells of none that we have seen."""
+        for name, held in heard.adapters.items():
+            known = before.adapters.get(name)
             if known is not None and known.state == held.state:
                 continue
             if held.state == LOADED:
@@ -240,29 +242,21 @@ class Adapters:
 
     def _residency(self) -> Iterable[tuple[str, str, int]]:
         for key, pods in self._pods.items():
-            heard = [pod.report for pod in pods.values() if pod.report is not None and "error" not in pod.report]
-            held = [held for said in heard for held in Report.read(said).adapters.values()]
-            yield *key, sum(each.state == LOADED for each in held)
+            heard = [pod.heard for pod in pods.values() if pod.heard is not None]
+            yield *key, sum(held.state == LOADED for report in heard for held in report.adapters.values())
 
 
-def _told(said: Any) -> Any:  # noqa: ANN401 - JSON
+def _told(report: Report) -> object:
     """What the reconciler decides by: neither requests nor seconds."""
-    if not isinstance(said, dict) or "adapters" not in said:
-        return said
-    kept = {
-        name: {key: value for key, value in held.items() if key not in ("running", "seconds")}
-        for name, held in said["adapters"].items()
-    }
-    return kept, said.get("aliases")
+    kept = {name: (held.state, held.path, held.reason, held.message) for name, held in report.adapters.items()}
+    return kept, report.aliases
 
 
-def _settled(said: Any, table: Mapping[str, Any]) -> bool:  # noqa: ANN401 - JSON
+def _settled(report: Report, table: Mapping[str, Any]) -> bool:
     """Whether a guard has done all that its table asks for, or will not do more."""
-    if "error" in said:
-        return True
-    report, wanted = Report.read(said), table["adapters"]
+    wanted = table["adapters"]
     named = all(
-        report.answers(entry["alias"], name)
+        report.answering(entry["alias"]) == name
         for name, entry in wanted.items()
         if entry["alias"] is not None and report.loaded(name)
     )

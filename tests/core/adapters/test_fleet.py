@@ -2,7 +2,11 @@
 
 import json
 
-from .make import World, adapter, engine, engine_name, path, ready, report
+import pytest
+
+from slmfleet.core.adapters.reports import Report
+
+from .make import World, adapter, engine, engine_name, fleet, path, ready, report
 
 V1, V2 = engine_name("v1"), engine_name("v2")
 
@@ -197,3 +201,22 @@ def test_events_tell_what_changed_once() -> None:
     assert world.outcome().events == ()
     world.reported(report([], None, v1="EngineRefused"))
     assert [(event.type, event.reason) for event in world.outcome().events] == [("Warning", "EngineRefused")]
+
+
+def test_what_many_adapters_on_many_pods_cost_grows_with_their_pairs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapters = [adapter(f"legal-{n}", servedName=f"served-{n}", endpoint={"service": True}) for n in range(6)]
+    world = World(*adapters, slm=fleet(maxAdapters=8), pods=[engine(f"support-{n}") for n in range(1, 6)])
+    world.fetched()
+    held = {engine_name("v1", f"served-{n}"): {"path": path("v1"), "state": "Loaded"} for n in range(6)}
+    said = {"adapters": held, "aliases": {f"served-{n}": engine_name("v1", f"served-{n}") for n in range(6)}}
+    asked: list[str] = []
+    real = Report.answering
+
+    def answering(self: Report, served: str) -> str | None:
+        asked.append(served)
+        return real(self, served)
+
+    monkeypatch.setattr(Report, "answering", answering)
+    world.reported(said)
+    assert {world.condition("Ready", f"legal-{n}") for n in range(6)} == {("True", "Ready")}
+    assert len(asked) == 6 * 5

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -88,12 +89,11 @@ class Adapter:
 
 def read_adapter(manifest: Manifest) -> Adapter | Verdict:
     """Parse and check; a Verdict says why it cannot be read and what helps."""
-    try:
-        spec = LoRAAdapterSpec.model_validate_json(json.dumps(manifest.get("spec", {})))
-    except ValidationError as error:
-        return Verdict(Reason.INVALID_SPEC, describe(error, "spec"))
+    spec, wrong = _checked(json.dumps(manifest.get("spec", {})))
+    if spec is None:
+        return Verdict(Reason.INVALID_SPEC, "; ".join(wrong))
     rules = {"x-kubernetes-validations": LORA_ADAPTER.rules}
-    if found := [*map(str, broken(rules, manifest, "")), *map(str, violations(spec, "spec"))]:
+    if found := [*map(str, broken(rules, manifest, "")), *wrong]:
         return Verdict(Reason.INVALID_SPEC, bounded("; ".join(found)))
     status = manifest.get("status") or {}
     moved = status.get("movedAt")
@@ -104,6 +104,19 @@ def read_adapter(manifest: Manifest) -> Adapter | Verdict:
     )
     pods = {str(pod.get("name")): dict(pod) for pod in status.get("pods") or ()}
     return Adapter(manifest, spec, _known(AdapterFacts, status.get("source")), track, pods)
+
+
+@lru_cache(maxsize=4096)
+def _checked(text: str) -> tuple[LoRAAdapterSpec | None, tuple[str, ...]]:
+    """The spec and what is wrong with it; none where it cannot be read.
+
+    Kept, since the specs of all adapters are read at each news of any of them, and hardly ever change.
+    """
+    try:
+        spec = LoRAAdapterSpec.model_validate_json(text)
+    except ValidationError as error:
+        return None, (describe(error, "spec"),)
+    return spec, tuple(map(str, violations(spec, "spec")))
 
 
 def in_order(adapters: Iterable[Manifest]) -> list[Manifest]:

@@ -1,5 +1,6 @@
 """All adapters of one SLMDeployment: from what is observed to what is to be done about them. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,9 @@ from .tables import table, table_config_map
 from .versions import Place, Step, advance
 
 LABEL_PREFIX: Final = adapter_label("")
+
+Entry = tuple[str, Mapping[str, Any]]
+"""A line of a table: engine-side name, and what is to be loaded under it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def _plan(
         for s in situations.values()
         if s.adapter.spec.endpoint.service and _ours(d.observed, adapter_service(d.names, s.adapter.manifest))
     ]
-    everywhere = [(s.adapter.served_name, s.step) for s in situations.values() if s.adapter.replicas is None]
+    entries = {name: tuple(s.step.entries(s.adapter.served_name)) for name, s in situations.items()}
+    everywhere = [line for name, s in situations.items() if s.adapter.replicas is None for line in entries[name]]
     waits = [known.requeue_after for known in files.values()] + [s.step.requeue_after for s in situations.values()]
     again = {known.delete for known in files.values() if known.delete is not None}
     missing = [job for job in jobs if Ref.of(job) not in d.observed.children]
@@ -97,7 +102,7 @@ def _plan(
         patches=_labels(d.observed, situations),
         inquiries=tuple(known.inquiry for known in files.values() if known.inquiry is not None),
         inspections=tuple(known.inspection for known in files.values() if known.inspection is not None),
-        tables=tuple(_order(pod, situations.values()) for pod in seats),
+        tables=_orders(seats, situations, entries),
         outcomes=outcomes,
         requeue_after=min((seconds for seconds in waits if seconds is not None), default=None),
     )
@@ -139,8 +144,9 @@ def _situations(
         target = files[a.name].version if verdict is None else None
         spare = all(used[seat.name] < capacity for seat in its)
         step = _step(a, target, its, spare=spare, now=d.now) if a.name not in crowded else Step(Track())
+        second = max(len(step.versions) - 1, 0)
         for seat in its:
-            used[seat.name] += max(len(step.versions) - 1, 0)
+            used[seat.name] += second
         wanted = staying if a.replicas is None else min(a.replicas, staying)
         found[a.name] = Situation(a, verdict, files[a.name].fetched, files[a.name].facts, target, step, its, wanted)
     return {a.name: found[a.name] for a in adapters}
@@ -152,26 +158,37 @@ def _step(a: Adapter, target: Any, seats: Iterable[Seat], *, spare: bool, now: d
     return advance(a.track, target, places, served=a.served_name, soak=soak, spare=spare, now=now)
 
 
-def _order(pod: Manifest, situations: Iterable[Situation]) -> TableOrder:
-    name = pod["metadata"]["name"]
-    here = [(s.adapter.served_name, s.step) for s in situations if any(seat.name == name for seat in s.seats)]
-    incarnation = str(engine_status(pod).get("containerID", ""))
-    return TableOrder(pod["metadata"]["uid"], pod["status"]["podIP"], incarnation, table(here))
+def _orders(
+    seats: Iterable[Manifest], situations: Mapping[str, Situation], entries: Mapping[str, tuple[Entry, ...]]
+) -> tuple[TableOrder, ...]:
+    here: dict[str, list[Entry]] = defaultdict(list)
+    for name, situation in situations.items():
+        for seat in situation.seats:
+            here[seat.name] += entries[name]
+    return tuple(
+        TableOrder(
+            pod["metadata"]["uid"],
+            pod["status"]["podIP"],
+            str(engine_status(pod).get("containerID", "")),
+            table(here[pod["metadata"]["name"]]),
+        )
+        for pod in seats
+    )
 
 
 def _labels(observed: Observed, situations: Mapping[str, Situation]) -> tuple[PodPatch, ...]:
     """The labels that adapters' own Services select by, where they are not as they should be."""
     patches = []
+    selected: dict[str, dict[str, str]] = defaultdict(dict)
+    for s in situations.values():
+        if s.adapter.spec.endpoint.service:
+            for seat in s.seats:
+                selected[seat.name] |= {adapter_label(s.adapter.name): "true"} if s.serving(seat) is not None else {}
     for pod in observed.pods:
         if is_ending(pod):
             continue  # while no other pod is ready, nodes still send requests to it
         name, labels = pod["metadata"]["name"], pod["metadata"].get("labels") or {}
-        wanted = {
-            adapter_label(s.adapter.name): "true"
-            for s in situations.values()
-            if s.adapter.spec.endpoint.service
-            and any(seat.name == name and s.serving(seat) is not None for seat in s.seats)
-        }
+        wanted = selected[name]
         if {key: value for key, value in labels.items() if key.startswith(LABEL_PREFIX)} != wanted:
             ref = Ref("v1", "Pod", name, pod["metadata"]["uid"])
             patches.append(PodPatch(ref, wanted, about="adapters"))

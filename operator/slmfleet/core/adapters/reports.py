@@ -45,9 +45,10 @@ class Report:
         """Whether the engine lists it."""
         return name in self.adapters and self.adapters[name].state == LOADED
 
-    def answers(self, served: str, name: str) -> bool:
-        """Whether requests for `served` get the engine-side `name`."""
-        return self.aliases.get(served) == name and self.loaded(name)
+    def answering(self, served: str) -> str | None:
+        """The engine-side name that requests for `served` get; None where they get none that is loaded."""
+        name = self.aliases.get(served)
+        return name if name is not None and self.loaded(name) else None
 
     @property
     def settled(self) -> bool:

@@ -1,8 +1,9 @@
 """The status of a LoRAAdapter, and the events that its changes are worth."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from slmfleet.api.adapter_facts import AdapterFacts
@@ -55,40 +56,52 @@ class Situation:
     wanted: int
     """Pods that should have it."""
 
-    @property
+    @cached_property
     def shown(self) -> Version | None:
         """The version that its pods are asked about."""
         return self.target or self.step.track.active
+
+    @cached_property
+    def _shown_name(self) -> str:
+        return "" if self.shown is None else self.shown.named(self.adapter.served_name)
 
     def held(self, seat: Seat) -> Held | None:
         """How the shown version stands in a pod."""
         if seat.before is not None and self.shown == self.adapter.track.active:
             told = seat.before
             return Held(str(told.get("state")), "", str(told.get("reason") or ""), str(told.get("message") or ""))
-        if seat.report is None or self.shown is None:
-            return None
-        return seat.report.adapters.get(self.shown.named(self.adapter.served_name))
+        return None if seat.report is None else seat.report.adapters.get(self._shown_name)
 
     def serving(self, seat: Seat) -> Version | None:
         """The version that answers to the served name in a pod that clients reach."""
-        served = self.adapter.served_name
-        if not seat.ready:
-            return None
-        if seat.before is not None:
-            return next((v for v in self.step.versions if v.short == seat.before.get("serving")), None)
-        if seat.report is None:
-            return None
-        return next((v for v in self.step.versions if seat.report.answers(served, v.named(served))), None)
+        return self._serving[seat.name]
 
-    @property
+    @cached_property
     def answering(self) -> int:
         """Pods in which clients get it."""
-        return sum(self.serving(seat) is not None for seat in self.staying)
+        return sum(self._serving[seat.name] is not None for seat in self.staying)
 
-    @property
+    @cached_property
     def staying(self) -> tuple[Seat, ...]:
         """The chosen pods that are not being emptied."""
         return tuple(seat for seat in self.seats if not seat.leaving)
+
+    @cached_property
+    def _serving(self) -> Mapping[str, Version | None]:
+        """By pod: an adapter's status asks several times, and a fleet has thousands of pairs."""
+        served = self.adapter.served_name
+        by_name = {version.named(served): version for version in reversed(self.step.versions)}
+        by_digits = {version.short: version for version in by_name.values()}
+
+        def one(seat: Seat) -> Version | None:
+            if not seat.ready:
+                return None
+            if seat.before is not None:
+                return by_digits.get(str(seat.before.get("serving")))
+            name = None if seat.report is None else seat.report.answering(served)
+            return None if name is None else by_name.get(name)
+
+        return {seat.name: one(seat) for seat in self.seats}
 
 
 def status_of(s: Situation, now: datetime) -> Manifest:
@@ -264,7 +277,7 @@ def _pod(s: Situation, seat: Seat) -> AdapterPod:
         state=state,  # type: ignore[arg-type]
         serving="" if serving is None else serving.short,
         reason=None if held is None else held.reason[:64] or None,
-        message=None if held is None else bounded(held.message) or None,
+        message=None if held is None or not held.message else bounded(held.message) or None,
     )
 
 

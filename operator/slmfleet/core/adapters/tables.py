@@ -8,14 +8,12 @@ from slmfleet.core.names import Names
 from slmfleet.core.types import Manifest
 from slmfleet.engine.adapters import TABLE_FILE
 
-from .versions import Step
-
 Table = dict[str, Any]
 
 
-def table(steps: Iterable[tuple[str, Step]]) -> Table:
-    """Served names with their steps, as PUT /slmfleet/adapters takes them."""
-    return {"adapters": {name: entry for served, step in steps for name, entry in step.entries(served)}}
+def table(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Table:
+    """Engine-side names with their entries, as PUT /slmfleet/adapters takes them."""
+    return {"adapters": dict(entries)}
 
 
 def table_config_map(names: Names, wanted: Mapping[str, Any]) -> Manifest:

@@ -289,7 +289,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.lora", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--adapters", type=int, default=200, help="adapters that appear at once (200)")
     parser.add_argument("--replicas", type=int, default=25, help="replicas that get them (25)")
-    parser.add_argument("--rounds", type=int, default=20, help="adapters that come after them, one by one (20)")
+    parser.add_argument("--rounds", type=int, default=10, help="adapters that come after them, one by one (10)")
     parser.add_argument("--write", action="store_true", help=f"keep the result in {RESULT.name}")
     parser.add_argument("--profile", action="store_true", help="tell on stderr where the operator's time goes")
     arguments = parser.parse_args()

@@ -12,6 +12,7 @@ import aiohttp
 
 from slmfleet.core.adapters.reports import FAILED, LOADED, Report
 from slmfleet.core.types import Inspection, TableOrder
+from slmfleet.guard.adapter_layer import INSPECT_ROUTE, TABLE_ROUTE
 from slmfleet.guard.middleware import TOKEN_HEADER
 from slmfleet.kube.resources import Key
 from slmfleet.metrics.adapters import AdapterMetrics
@@ -19,7 +20,6 @@ from slmfleet.metrics.adapters import AdapterMetrics
 from .guards import base
 from .log import about
 
-ROUTE: Final = "/slmfleet/adapters"
 ANSWER_SECONDS: Final = 5.0
 INSPECT_SECONDS: Final = 120.0
 """A guard reads all files for their digest."""
@@ -165,9 +165,9 @@ class Adapters:
         return said, heard
 
     async def _answer(self, method: str, address: str, token: str, body: bytes | None) -> tuple[dict[str, Any], Report]:
-        status, text = await self._sent(method, f"{base(address)}{ROUTE}", token, body, ANSWER_SECONDS)
+        status, text = await self._sent(method, f"{base(address)}{TABLE_ROUTE}", token, body, ANSWER_SECONDS)
         if status not in (200, 202):
-            raise ValueError(f"{method} {ROUTE} was answered {status}: {text[:300].decode(errors='replace')}")
+            raise ValueError(f"{method} {TABLE_ROUTE} was answered {status}: {text[:300].decode(errors='replace')}")
         said: dict[str, Any] = json.loads(text)
         return said, Report.read(said)
 
@@ -218,7 +218,7 @@ class Adapters:
         query = urlencode({"path": wanted.path, "digest": "1"})
         try:
             status, text = await self._sent(
-                "GET", f"{base(wanted.address)}{ROUTE}/inspect?{query}", token, None, INSPECT_SECONDS
+                "GET", f"{base(wanted.address)}{INSPECT_ROUTE}?{query}", token, None, INSPECT_SECONDS
             )
             said = json.loads(text)
             if status not in (200, 422) or not isinstance(said, dict):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from slmfleet.api.conditions import Reason
+
 LOADED: Final = "Loaded"
 FAILED: Final = "Failed"
 DRAINING: Final = "Draining"
@@ -54,6 +56,14 @@ class Report:
     def settled(self) -> bool:
         """Whether nothing is under way in it."""
         return all(held.state in (LOADED, FAILED) for held in self.adapters.values())
+
+
+def reason_of(told: object, otherwise: Reason) -> Reason:
+    """A reason in the words of a guard or the fetcher, as far as it is one of ours."""
+    try:
+        return Reason(str(told))
+    except ValueError:
+        return otherwise
 
 
 def _held(told: Mapping[str, Any]) -> Held:

@@ -17,6 +17,7 @@ from slmfleet.engine.adapters import FOLDER, MOUNT
 from slmfleet.engine.container import PVC_MOUNT, local_claim
 
 from .adapter import Adapter
+from .reports import reason_of
 
 _CLAIM: Final = "spec.engine.lora.claimName"
 
@@ -71,7 +72,7 @@ def read_facts(adapter: Adapter, source: Source, told: Any) -> AdapterFacts | Ve
     if isinstance(told, Mapping) and "error" in told:
         # The fetcher says error and message, the guard reason and error.
         text = str(told.get("message") or told["error"])
-        return Verdict(_reason(told.get("reason") or told["error"]), bounded(text))
+        return Verdict(reason_of(told.get("reason") or told["error"], Reason.FETCH_FAILED), bounded(text))
     try:
         facts = AdapterFacts.read(told, source.key, source.path)
     except ValueError as error:
@@ -101,11 +102,3 @@ def parse(text: str) -> Any:  # noqa: ANN401 - JSON
             "error": Reason.FETCH_FAILED.value,
             "message": text or "the Job ended without a word: see its pod's log",
         }
-
-
-def _reason(told: object) -> Reason:
-    """A reason of the fetcher or the guard, as far as it is known."""
-    try:
-        return Reason(str(told))
-    except ValueError:
-        return Reason.FETCH_FAILED

@@ -16,7 +16,7 @@ from slmfleet.core.times import stamp
 from slmfleet.core.types import Event, Manifest
 
 from .adapter import Adapter, Version
-from .reports import FAILED, LOADED, Held, Report
+from .reports import FAILED, LOADED, Held, Report, reason_of
 from .versions import Step
 
 _UNDER_WAY: Final = frozenset({Reason.FETCHING, Reason.LOADING, Reason.BUSY, Reason.NOT_SERVING})
@@ -173,7 +173,7 @@ def loaded(s: Situation) -> Statement:
         held = s.held(seat)
         if held is not None and held.state == FAILED:
             text = f"pod {seat.name}: {held.message or held.reason}"
-            return Statement("False", known(held.reason, Reason.LOAD_FAILED), bounded(text + _stays(s)))
+            return Statement("False", reason_of(held.reason, Reason.LOAD_FAILED), bounded(text + _stays(s)))
     if s.step.waits_for_slot or len(s.staying) < s.wanted:
         what = "a version is loaded beside its predecessor" if s.step.waits_for_slot else "it has places in "
         what += "" if s.step.waits_for_slot else f"{len(s.staying)} of {s.wanted} pods"
@@ -226,11 +226,6 @@ def phase(s: Situation, statements: Statements) -> Phase:
     if s.refused is not None:
         return "Refused"
     return "Pending" if ready.reason in (Reason.NO_SLOT, Reason.GUARD_SILENT) else "Failed"
-
-
-def known(told: str, otherwise: Reason) -> Reason:
-    """A reason of a guard, as far as it is one of ours."""
-    return Reason(told) if told in Reason.__members__.values() else otherwise
 
 
 def transitions(manifest: Manifest, status: Manifest) -> tuple[Event, ...]:

@@ -5,10 +5,9 @@ An objective allows misses. An account of them moves one dial from 0 (every know
 
 from dataclasses import dataclass
 
-from slmfleet.core.autoscale.history import Totals
+from slmfleet.core.autoscale.history import MINUTE, Answers
 from slmfleet.core.autoscale.settings import Learned, Settings
 
-MINUTE = 60
 HOUR = 60
 """Minutes."""
 WINDOW = 360
@@ -51,32 +50,28 @@ class Budget:
 
     def __init__(self, settings: Settings, learned: Learned) -> None:
         self._allowed = settings.allowed_late
-        self._minutes = Totals(2, WINDOW)
+        self._answers = Answers(WINDOW)
         self._before = (learned.answered, learned.late, learned.seconds)
-        self._answered = self._late = self._seconds = 0.0
         self.dial = Dial(0.0)
 
     def take(self, seconds: float, answered: float, late: float, waiting_late: float, lead: float) -> None:
         """Take in a look: first tokens, the late ones of them, requests that are late already while they wait."""
-        self._answered += answered
-        self._late += late
-        self._seconds += seconds
-        if self._seconds >= MINUTE:
-            self._minutes.add((self._answered, self._late))
-            self._answered = self._late = self._seconds = 0.0
+        self._answers.take(seconds, answered, late)
         offer = self._offer(waiting_late, lead)
         lean = self.dial.lean
         self.dial = Dial(offer if offer < lean else min(offer, lean + SLOWEST * seconds))
 
     def account(self) -> tuple[float, float, float]:
         """First tokens, late ones, seconds: what a restart carries on with."""
-        known = min(self._minutes.bins, WINDOW)
+        now = self._answers
+        known = min(now.minutes, WINDOW)
         kept = 1 - known / WINDOW  # what was before the restart leaves the window bit by bit
         answered, late, seconds = (value * kept for value in self._before)
+        whole, whole_late = now.over(WINDOW)
         return (
-            answered + self._minutes.over(0, WINDOW) + self._answered,
-            late + self._minutes.over(1, WINDOW) + self._late,
-            seconds + known * MINUTE + self._seconds,
+            answered + whole + now.answered,
+            late + whole_late + now.late,
+            seconds + known * MINUTE + now.seconds,
         )
 
     def _offer(self, waiting_late: float, lead: float) -> float:
@@ -88,7 +83,7 @@ class Budget:
         allowed = self._allowed * answered
         left = allowed - late
         reserve = left / (answered / seconds)  # seconds of traffic that could be missed altogether
-        if self._burn(5, waiting_late) > 4 and left < 0.7 * allowed and self._minutes.over(0, 5) > 50:
+        if self._burn(5, waiting_late) > 4 and left < 0.7 * allowed and self._answers.over(5)[0] > 50:
             return 0.0
         return clamp(
             min(
@@ -100,6 +95,7 @@ class Budget:
 
     def _burn(self, minutes: int, waiting_late: float) -> float:
         """How many times faster than allowed the budget went in the last minutes."""
-        answered = self._minutes.over(0, minutes) + self._answered + waiting_late
-        late = self._minutes.over(1, minutes) + self._late + waiting_late
+        whole, whole_late = self._answers.over(minutes)
+        answered = whole + self._answers.answered + waiting_late
+        late = whole_late + self._answers.late + waiting_late
         return late / answered / self._allowed if answered > 0 else 0.0

@@ -3,6 +3,9 @@
 from array import array
 from collections import deque
 
+MINUTE = 60
+"""Seconds."""
+
 
 class Totals:
     """Running totals of several amounts in equal bins of time: the sum over any window is one subtraction."""
@@ -29,6 +32,37 @@ class Totals:
         start = min(end + bins, known)
         totals = self._totals[field]
         return totals[self._last - end] - totals[self._last - start]
+
+
+class Answers:
+    """First tokens and the late ones of them, in bins of a minute, and the minute that is under way."""
+
+    def __init__(self, minutes: int) -> None:
+        """`minutes`: how far back it reaches."""
+        self._minutes = Totals(2, minutes)
+        self.answered = self.late = self.seconds = 0.0
+        """Of the minute under way."""
+
+    @property
+    def minutes(self) -> int:
+        """Whole minutes so far."""
+        return self._minutes.bins
+
+    def take(self, seconds: float, answered: float, late: float) -> tuple[float, float] | None:
+        """Take in a look; the minute that has ended with it."""
+        self.answered += answered
+        self.late += late
+        self.seconds += seconds
+        if self.seconds < MINUTE:
+            return None
+        ended = (self.answered, self.late)
+        self._minutes.add(ended)
+        self.answered = self.late = self.seconds = 0.0
+        return ended
+
+    def over(self, minutes: int) -> tuple[float, float]:
+        """Of the last whole minutes."""
+        return self._minutes.over(0, minutes), self._minutes.over(1, minutes)
 
 
 class Highest:

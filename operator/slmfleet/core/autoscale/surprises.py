@@ -7,10 +7,9 @@ minutes in which it was not so. A fleet that keeps its objective all the same ma
 from collections import deque
 from itertools import pairwise
 
-from slmfleet.core.autoscale.history import Totals
+from slmfleet.core.autoscale.history import Answers
 from slmfleet.core.autoscale.settings import Settings
 
-MINUTE = 60
 TIMES = 3.0
 """How many times the allowed share must be late in a minute that surprises."""
 FEWEST = 3
@@ -28,8 +27,7 @@ class Surprises:
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = settings.allowed_late
-        self._answered = self._late = self._seconds = 0.0
-        self._minutes = Totals(2, WINDOW)
+        self._answers = Answers(WINDOW)
         self._last = -CALM - 1
         """The minute that surprised last."""
         self._began: deque[int] = deque()
@@ -37,25 +35,21 @@ class Surprises:
     @property
     def recur(self) -> bool:
         """Whether two of them came shortly after each other, and more is late than the objective allows."""
-        answered, late = self._minutes.over(0, WINDOW), self._minutes.over(1, WINDOW)
+        answered, late = self._answers.over(WINDOW)
         pattern = any(after - before <= APART for before, after in pairwise(self._began))
         return pattern and late > self._allowed * answered
 
     def take(self, seconds: float, answered: float, late: float) -> None:
         """Take in a look: first tokens, and the late ones of them."""
-        self._answered += answered
-        self._late += late
-        self._seconds += seconds
-        if self._seconds >= MINUTE:
-            self._end_minute()
-            self._answered = self._late = self._seconds = 0.0
+        ended = self._answers.take(seconds, answered, late)
+        if ended is not None:
+            self._end_minute(*ended)
 
-    def _end_minute(self) -> None:
-        self._minutes.add((self._answered, self._late))
-        minute = self._minutes.bins
+    def _end_minute(self, answered: float, late: float) -> None:
+        minute = self._answers.minutes
         while self._began and minute - self._began[0] >= WINDOW:
             self._began.popleft()
-        if self._late < FEWEST or self._late <= TIMES * self._allowed * self._answered:
+        if late < FEWEST or late <= TIMES * self._allowed * answered:
             return
         if minute - self._last > CALM:
             self._began.append(minute)

@@ -73,7 +73,7 @@ def pod(name: str = "support-1", *, ready: bool = False, container: Manifest | N
 
 
 def terminated(code: int, *, previous: bool = True, reason: str = "Error", container_id: str = "c1") -> Manifest:
-    """A container status whose engine died; `previous` when its successor already runs."""
+    """A container status whose engine died; `previous` when its successor runs, or is waited for."""
     state = {"terminated": {"exitCode": code, "reason": reason, "containerID": container_id}}
     return {"lastState": state, "state": {"running": {}}, "restartCount": 1} if previous else {"state": state}
 

@@ -135,12 +135,22 @@ def test_a_container_that_the_runtime_cannot_start_is_explained_in_the_runtimes_
     )
 
 
-@pytest.mark.parametrize("previous", [True, False])
-def test_the_log_of_a_dead_engine_is_asked_for(previous: bool) -> None:
-    p = decide(applied(slm(), pod(container=terminated(1, previous=previous)), **counts(1, 0)))
-    assert [(r.pod, r.container, r.previous, r.key) for r in p.inquiries if isinstance(r, LogRequest)] == [
-        ("support-1", "engine", previous, "c1")
-    ]
+def test_the_log_of_a_dead_engine_is_asked_for() -> None:
+    p = decide(applied(slm(), pod(container=terminated(1)), **counts(1, 0)))
+    assert p.inquiries == (LogRequest("support-1", "engine", "c1"),)
+
+
+def test_a_death_is_told_when_its_log_can_no_longer_be_taken_for_that_of_the_successor() -> None:
+    p = decide(applied(slm(), pod(container=terminated(1, previous=False)), **counts(1, 0)))
+    assert p.inquiries == ()
+    assert condition(p, "Available")[1] != "CrashLoop"
+
+
+def test_while_an_engine_dies_again_its_last_death_goes_on_being_told() -> None:
+    dying = {**terminated(1, container_id="c0"), **terminated(2, previous=False, container_id="c1")}
+    p = decide(applied(slm(), pod(container=dying), **counts(1, 0)))
+    assert p.inquiries == (LogRequest("support-1", "engine", "c0"),)
+    assert condition(p, "Available")[1] == "CrashLoop"
 
 
 def setting_up(seconds: int, name: str = "support-1") -> dict[str, Any]:

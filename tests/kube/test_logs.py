@@ -11,7 +11,7 @@ pytestmark = pytest.mark.looptime
 
 
 async def tail(logs: Logs, key: str = "uid/3") -> str:
-    return await logs.tail("chat", "support-1", "engine", previous=True, key=key)
+    return await logs.tail("chat", "support-1", "engine", key=key)
 
 
 async def test_a_death_is_read_once() -> None:

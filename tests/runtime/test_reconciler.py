@@ -115,7 +115,7 @@ async def test_the_plan_sees_children_pods_and_the_accelerator_class() -> None:
 
 
 async def test_wanted_logs_are_fetched_before_anything_is_decided() -> None:
-    request = LogRequest("support-1", "engine", previous=True, key="uid/3")
+    request = LogRequest("support-1", "engine", key="uid/3")
 
     def decide(observed: Observed) -> Plan:
         return Plan(status={"cause": observed.answers.get("uid/3", "?")}, inquiries=(request,))
@@ -129,7 +129,7 @@ async def test_wanted_logs_are_fetched_before_anything_is_decided() -> None:
 
 
 async def test_a_log_that_does_not_exist_is_empty_and_does_not_hold_anything_up() -> None:
-    w = world(inquiries=(LogRequest("support-1", "engine", previous=True, key="uid/3"),))
+    w = world(inquiries=(LogRequest("support-1", "engine", key="uid/3"),))
     assert await w.reconcile() == Result()
     assert w.seen[-1].answers == {"uid/3": ""}
 

@@ -99,7 +99,7 @@ async def test_a_bug_in_the_plan_is_told_and_puts_off_only_its_key(caplog: pytes
 
 async def test_a_plan_that_never_stops_asking_is_a_bug_and_not_an_endless_loop() -> None:
     def decide(observed: Observed) -> Plan:
-        return Plan(inquiries=(LogRequest("p", "engine", previous=True, key=str(len(observed.answers))),))
+        return Plan(inquiries=(LogRequest("p", "engine", key=str(len(observed.answers))),))
 
     w = World(decide)
     w.client.seed(SLM_DEPLOYMENTS, slm())

@@ -18,13 +18,11 @@ SETUP_SECONDS: Final = 20
 
 @dataclass(frozen=True)
 class Exit:
-    """How the engine container ended; `key` is the container's id, the same wherever this death is seen."""
+    """How the engine container ended; `key` is the container's id."""
 
     code: int
     reason: str
     key: str
-    previous: bool
-    """Whether a successor already runs or waits, so that the log is the previous container's."""
     start_error: str
     """Why the runtime could not even start it, in the runtime's words; empty for an engine that ran."""
 
@@ -77,14 +75,14 @@ def pod_facts(pod: Manifest, now: datetime) -> PodFacts:
     waiting = container.get("state", {}).get("waiting", {})
     ready, ending, finished = is_ready(pod), is_ending(pod), is_finished(pod)
     ended = _exit(container)
-    if finished or (ended is not None and ended.previous and container.get("started")):
+    if finished or (ended is not None and container.get("started")):
         ended = None  # the pod's own end says more; a successor that came up is past that death
     setting_up = waiting.get("reason") == "ContainerCreating" and not ending
     inquiry: Inquiry | None = None
     if setting_up:
         inquiry = _why_not_set_up(metadata["uid"], scheduled.get("lastTransitionTime"), now)
     elif ended is not None and not ready and not ending:
-        inquiry = LogRequest(metadata["name"], ENGINE_CONTAINER, ended.previous, ended.key)
+        inquiry = LogRequest(metadata["name"], ENGINE_CONTAINER, ended.key)
     return PodFacts(
         name=metadata["name"],
         ready=ready,
@@ -120,10 +118,15 @@ def _why_not_set_up(uid: str, since: str | None, now: datetime) -> PodEventsRequ
 
 
 def _exit(container: Manifest) -> Exit | None:
-    for state, previous in ((container.get("state", {}), False), (container.get("lastState", {}), True)):
-        if (ended := state.get("terminated")) is not None:
-            key = ended.get("containerID") or f"{container['name']}/{container.get('restartCount', 0)}"
-            reason = ended.get("reason", "")
-            start_error = ended.get("message", "") if reason in {"StartError", "ContainerCannotRun"} else ""
-            return Exit(ended["exitCode"], reason, key, previous, start_error)
-    return None
+    """The death before the present container, or before the wait for one.
+
+    A death is in `state` for the moment until the kubelet has decided on a successor. Whoever asks for its log then may
+    be given the successor's, which is empty or names another cause.
+    """
+    ended = container.get("lastState", {}).get("terminated")
+    if ended is None:
+        return None
+    key = ended.get("containerID") or f"{container['name']}/{container.get('restartCount', 0)}"
+    reason = ended.get("reason", "")
+    start_error = ended.get("message", "") if reason in {"StartError", "ContainerCannotRun"} else ""
+    return Exit(ended["exitCode"], reason, key, start_error)

@@ -37,11 +37,10 @@ class WriteFailure:
 
 @dataclass(frozen=True)
 class LogRequest:
-    """The log of a container that died, wanted to say why; `key` is the same for the same death."""
+    """The log of the container before the present one, wanted to say why it died; `key` names the death."""
 
     pod: str
     container: str
-    previous: bool
     key: str
 
 

@@ -25,15 +25,15 @@ class Logs:
         self._client = client
         self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
-    async def tail(self, namespace: str, pod: str, container: str, *, previous: bool, key: str) -> str:
-        """The last 400 lines, at most 64 KiB, of a container; `key` names the death. "" while there is no log.
+    async def tail(self, namespace: str, pod: str, container: str, *, key: str) -> str:
+        """The last 400 lines, at most 64 KiB, of the container before the present one; "" while there is no log.
 
-        Never fails: the log only explains. An absent one is asked for again after a minute.
+        `key` names its death. Never fails: the log only explains. An absent one is asked for again after a minute.
         """
         now = asyncio.get_running_loop().time()
         text, until = self._known.get(key, ("", 0.0))
         if key not in self._known or now >= until:
-            text = await self._fetch(namespace, pod, container, previous=previous)
+            text = await self._fetch(namespace, pod, container)
             until = float("inf") if text else now + _RETRY
             self._known[key] = (text, until)
         self._known.move_to_end(key)
@@ -41,8 +41,8 @@ class Logs:
             self._known.popitem(last=False)
         return text
 
-    async def _fetch(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
-        query = [("container", container), ("previous", str(previous).lower())]
+    async def _fetch(self, namespace: str, pod: str, container: str) -> str:
+        query = [("container", container), ("previous", "true")]
         query += [("tailLines", str(LINES)), ("limitBytes", str(_SERVER_LIMIT))]
         try:
             tail = await self._client.pod_log(namespace, pod, query, limit=BYTES)

@@ -24,8 +24,7 @@ class Inquiries:
     async def answer(self, namespace: str, inquiry: Inquiry) -> str:
         """What there is to be told; "" for nothing. Raises KubeError."""
         if isinstance(inquiry, LogRequest):
-            pod, container = inquiry.pod, inquiry.container
-            return await self.logs.tail(namespace, pod, container, previous=inquiry.previous, key=inquiry.key)
+            return await self.logs.tail(namespace, inquiry.pod, inquiry.container, key=inquiry.key)
         if isinstance(inquiry, LastWords):
             return await self.last_words.of(namespace, inquiry.job, key=inquiry.key)
         return await latest_warning(self.client, namespace, inquiry.uid)

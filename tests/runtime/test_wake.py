@@ -1,5 +1,6 @@
 """Who may wake a fleet, and what everybody else is told."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,14 @@ async def test_a_call_without_a_body_stands_for_one_request() -> None:
     assert await Operator().post("/wake/chat/support") == (202, {"requests": 1})
 
 
+async def test_an_alert_on_a_metric_stands_for_one_request() -> None:
+    alert = {"status": "firing", "labels": {"alertname": "RequestsWait"}, "annotations": {"summary": "x" * 2000}}
+    webhook = {"version": "4", "receiver": "wake-support", "status": "firing", "truncatedAlerts": 0, "alerts": [alert]}
+    operator = Operator()
+    assert await operator.post("/wake/chat/support", json.dumps(webhook).encode()) == (202, {"requests": 1})
+    assert operator.woken == [(("chat", "support"), 1)]
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status", "words"),
     [
@@ -111,7 +120,7 @@ async def test_a_token_for_somebody_else_counts_for_nothing(audiences: tuple[str
         b'{"requests": true}',
         b'{"requests": "1"}',
         b'{"requests": 1000001}',
-        b" " * 2000,
+        b" " * 70_000,
     ],
 )
 async def test_a_body_that_makes_no_sense_is_400(body: bytes) -> None:

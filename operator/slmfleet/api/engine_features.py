@@ -118,13 +118,22 @@ class LoRA(ApiModel):
         ge=1,
         le=65_536,
         description="Adapters that are kept in host memory. An adapter beyond it is read from its files again, so set "
-        "it to the number of adapters. Default: maxAdapters.",
+        "it to the number of adapters and one more, for a version that is loaded beside the one before. Default: one "
+        "more than maxAdapters.",
     )
     claim_name: ObjectName | None = Field(
         None,
         description="PersistentVolumeClaim whose folder `adapters` the engines read adapters from. Default: the claim "
         "of model.cache.",
     )
+
+    @property
+    def slots(self) -> int:
+        """Adapters that an engine keeps in host memory.
+
+        vLLM's own default leaves no room for a version that is loaded beside the one before it.
+        """
+        return self.max_cpu_adapters or (self.max_adapters or 1) + 1
 
 
 class FeatureFields(ApiModel):

@@ -109,7 +109,7 @@ def test_the_older_adapter_keeps_a_name() -> None:
 
 def test_adapters_beyond_the_slots_are_refused_unless_they_have_nothing_to_load() -> None:
     names = ["a", "b", "c"]
-    world = World(*(adapter(name) for name in names), slm=fleet(maxAdapters=2))
+    world = World(*(adapter(name) for name in names), slm=fleet(maxAdapters=2, maxCpuAdapters=2))
     world.step()
     a = min(world.jobs.values(), key=lambda job: str(job["metadata"]["name"]))
     a["status"] = {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}]}
@@ -122,8 +122,17 @@ def test_adapters_beyond_the_slots_are_refused_unless_they_have_nothing_to_load(
     assert world.condition("Accepted", "d") == ("False", "NoSlot")
 
 
-def test_a_new_version_waits_for_a_slot_of_its_own() -> None:
+def test_by_default_a_slot_is_left_for_a_new_version() -> None:
     world = World(adapter(), slm=fleet(maxAdapters=1))
+    world.fetched()
+    world.reported(report(["v1"], "v1"))
+    world.adapters["legal"] = adapter(version="v2", status=world.outcome().status)
+    world.fetched("v2")
+    assert set(world.table()) == {V1, engine_name("v2")}
+
+
+def test_a_new_version_waits_for_a_slot_of_its_own() -> None:
+    world = World(adapter(), slm=fleet(maxAdapters=1, maxCpuAdapters=1))
     world.fetched()
     world.reported(report(["v1"], "v1"))
     world.adapters["legal"] = adapter(version="v2", status=world.outcome().status)

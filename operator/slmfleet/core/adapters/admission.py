@@ -23,9 +23,9 @@ Check = Callable[[AdapterFacts, Adapter, SLMDeploymentSpec], Verdict | None]
 
 
 def slots(spec: SLMDeploymentSpec) -> int:
-    """Adapters that one engine keeps in host memory (--max-cpu-loras, by default --max-loras, by default 1)."""
+    """Adapters that one engine keeps in host memory (--max-cpu-loras)."""
     lora = spec.engine.lora
-    return 0 if lora is None else lora.max_cpu_adapters or lora.max_adapters or 1
+    return 0 if lora is None else lora.slots
 
 
 def closed(names: Names, spec: SLMDeploymentSpec) -> Verdict | None:

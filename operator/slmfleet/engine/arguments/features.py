@@ -90,7 +90,7 @@ def _lora(r: Request, wanted: LoRA) -> Iterator[Item]:
     limits = (
         ("--max-loras", wanted.max_adapters, "maxAdapters"),
         ("--max-lora-rank", wanted.max_rank, "maxRank"),
-        ("--max-cpu-loras", wanted.max_cpu_adapters, "maxCpuAdapters"),
+        ("--max-cpu-loras", wanted.slots, "maxCpuAdapters"),
     )
     for flag, value, name in limits:
         if value is not None:

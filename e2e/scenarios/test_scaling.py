@@ -15,6 +15,7 @@ from e2e.harness.api import Object
 from e2e.harness.clients import KeepAlive, Tally, clients
 from e2e.harness.images import Images
 from e2e.harness.installation import TAKEOVER_SECONDS, Installation
+from e2e.harness.metrics_api import external_metric
 from e2e.harness.namespace import Namespace
 from e2e.harness.openai import Endpoint
 from e2e.harness.reach import reach
@@ -152,29 +153,35 @@ kind: HorizontalPodAutoscaler
 metadata: {name: support}
 spec:
   scaleTargetRef: {apiVersion: slmfleet.dev/v1alpha1, kind: SLMDeployment, name: support}
-  minReplicas: 2
+  minReplicas: 1
   maxReplicas: 3
+  behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
   metrics:
     - {type: External, external: {metric: {name: queue}, target: {type: Value, value: "4"}}}
 """
 
 
 def test_an_hpa_scales_a_fixed_fleet_and_is_told_when_scaling_decides(chat: Namespace) -> None:
-    """The HPA of Kubernetes itself; its bounds make it write without a metrics server."""
+    """The HPA of Kubernetes itself, which reads its metric and writes /scale every 15 s."""
     chat.apply(manifest("maxReplicas: 4, mode: Shadow"))
     chat.becomes_ready(NAME)
-    chat.apply(HPA)
-    chat.eventually(lambda: replicas(chat) == 2, "the HPA writes the replicas", within=60)
-    chat.becomes_ready(NAME)
-    assert chat.get("slm", NAME)["spec"]["replicas"] == 2
+    with external_metric(chat) as put:
+        put(8)
+        chat.apply(HPA)
+        chat.eventually(lambda: replicas(chat) == 2, "the HPA doubles the replicas for twice its target")
+        chat.becomes_ready(NAME)
+        assert chat.get("slm", NAME)["spec"]["replicas"] == 2
+        put(1)
+        chat.eventually(lambda: replicas(chat) == 1, "the HPA takes one away")
 
-    chat.patch(NAME, {"replicas": 1, "scaling": {"mode": "Active"}})
-    refused = chat.eventually(lambda: _hpa(chat, "AbleToScale", "FailedUpdateScale"), "the HPA is refused", within=60)
-    assert "spec.scaling decides the replicas: remove it, or the HPA/KEDA that writes them" in refused
-    assert chat.get("slm", NAME)["spec"]["replicas"] == 1
+        chat.patch(NAME, {"scaling": {"mode": "Active"}})
+        put(12)
+        refused = chat.eventually(lambda: _hpa(chat, "AbleToScale", "FailedUpdateScale"), "the HPA is refused")
+        assert "spec.scaling decides the replicas: remove it, or the HPA/KEDA that writes them" in refused
+        assert chat.get("slm", NAME)["spec"]["replicas"] == 1
 
-    chat.patch(NAME, {"scaling": None})
-    chat.eventually(lambda: replicas(chat) == 2, "the HPA decides again", within=60)
+        chat.patch(NAME, {"scaling": None})
+        chat.eventually(lambda: replicas(chat) == 3, "the HPA decides again")
 
 
 def _hpa(chat: Namespace, kind: str, reason: str) -> str:

@@ -1,8 +1,8 @@
 """POST /wake/NAMESPACE/NAME: somebody waits for a fleet that has no replicas.
 
 The caller proves who it is with a token of its service account, issued for the audience slmfleet.dev, and may wake what
-RBAC lets it `create slmdeployments/wake` for. What else stands in the body is ignored, so that the webhook of an alert on
-a metric is such a call too.
+RBAC lets it `create slmdeployments/wake` for. What else stands in the body is ignored, so that the webhook of an alert
+on a metric is such a call too.
 """
 
 import asyncio
@@ -93,7 +93,9 @@ async def _requests(request: web.Request) -> int:
         found = None
     count = found.get("requests", 1) if isinstance(found, dict) else None
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_REQUESTS:
-        raise ValueError(f'the body must be empty or a JSON object; its "requests", if there, is from 1 to {MAX_REQUESTS}')
+        raise ValueError(
+            f'the body must be empty or a JSON object; its "requests", if there, is from 1 to {MAX_REQUESTS}'
+        )
     return count
 
 

@@ -66,7 +66,7 @@ def test_a_pickle_beside_the_weights_is_refused_by_its_name(place: Place, store:
     store.files[f"{FOLDER}/adapter_model.bin"] = b"pickle"
     ended = place.fetch()
     assert (ended.code, ended.result["error"]) == (3, "PickleRefused"), ended
-    assert "adapter_model.bin is a pickle" in ended.result["message"]
+    assert ended.result["message"].startswith("adapter_model.bin in ")
     assert store.asked_for("adapter_model.bin") == 0
     assert place.left_behind() == []
 

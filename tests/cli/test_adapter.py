@@ -54,7 +54,7 @@ def test_what_would_be_refused_is_refused_in_the_same_words(folder: Path, comman
     (folder / "adapter_model.bin").write_bytes(b"x")
     result = run(command, str(folder))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: PickleRefused: adapter_model.bin is a pickle")
+    assert result.stderr.startswith(f"Error: PickleRefused: adapter_model.bin in {folder} is a pickle")
 
 
 def test_a_folder_that_is_no_adapter_says_what_is_missing(tmp_path: Path) -> None:

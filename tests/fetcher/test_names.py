@@ -45,7 +45,7 @@ def test_what_vllm_never_reads_is_left_out(name: str) -> None:
 def test_a_pickle_refuses_the_adapter(name: str) -> None:
     error = refusal(name)
     assert (error.reason, error.again) == ("PickleRefused", False)
-    assert str(error).startswith(f"{name} is a pickle")
+    assert str(error).startswith(f"{name} in s3://b/a is a pickle")
 
 
 @pytest.mark.parametrize(

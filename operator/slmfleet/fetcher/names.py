@@ -33,30 +33,31 @@ def select(names: Iterable[str], where: str) -> Selection:
     taken: list[str] = []
     left: list[str] = []
     for name in names:
-        _refuse_unsafe(name)
-        (taken if _belongs(name) else left).append(name)
+        _refuse_unsafe(name, where)
+        (taken if _belongs(name, where) else left).append(name)
     _refuse_incomplete(taken, left, where)
     if len(taken) > MAX_FILES:
         raise FetchError("TooLarge", f"{where} has more than {MAX_FILES} files: point at the adapter's own folder")
     return Selection(tuple(sorted(taken)), tuple(sorted(left)))
 
 
-def _refuse_unsafe(name: str) -> None:
+def _refuse_unsafe(name: str, where: str) -> None:
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or not name.isprintable():
-        raise FetchError("UnsafeFile", f"the source has a file named {name[:200]!r}, which no adapter needs: remove it")
+        raise FetchError("UnsafeFile", f"{where} has a file named {name[:200]!r}, which no adapter needs: remove it")
     if len(name.encode(errors="replace")) > 255 * len(parts):
-        raise FetchError("UnsafeFile", f"the source has a file whose name is too long: {name[:60]!r}…")
+        raise FetchError("UnsafeFile", f"{where} has a file whose name is too long: {name[:60]!r}…")
 
 
-def _belongs(name: str) -> bool:
+def _belongs(name: str, where: str) -> bool:
     path = PurePosixPath(name)
     if len(path.parts) > 1 or name.startswith("."):
         return False
     if path.suffix.lower() in PICKLES and not name.startswith(LEFTOVERS):
         raise FetchError(
             "PickleRefused",
-            f"{name} is a pickle, which runs code when it is read: convert the weights to {WEIGHTS} and remove it",
+            f"{name} in {where} is a pickle, which runs code when it is read: convert the weights to {WEIGHTS} and "
+            "remove it",
         )
     return path.suffix.lower() in SUFFIXES
 

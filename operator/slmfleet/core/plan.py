@@ -42,7 +42,7 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
         return _rejected(observed, accepted.refusal, now, accepted.resolution)
     deployment = _deployment(observed)
     scaled = scale(observed, accepted.spec, deployment, revision.name, now)
-    adapters = adapters_plan(observed, accepted, revision, config, now)
+    adapters = adapters_plan(observed, accepted, revision, scaled.replicas, config, now)
     desired = children(names, accepted, revision, config, scaled.replicas)
     desired += [adapters.table] if adapters.table is not None else []
     if (conflict := _conflict(names, observed, desired)) is not None:

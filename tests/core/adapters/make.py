@@ -32,6 +32,12 @@ def fleet(**lora: Any) -> Manifest:
     return slm(engine={"version": "0.32.0", "lora": wanted})
 
 
+def scaled(replicas: int) -> Manifest:
+    """The same with so many replicas."""
+    made = fleet()
+    return made | {"spec": made["spec"] | {"replicas": replicas}}
+
+
 def adapter(name: str = "legal", version: str = "v1", *, status: Manifest | None = None, **spec: Any) -> Manifest:
     """A LoRAAdapter `chat/<name>`; keyword arguments replace parts of the spec."""
     made: Manifest = {

@@ -6,7 +6,7 @@ import pytest
 
 from slmfleet.core.adapters.reports import Report
 
-from .make import World, adapter, engine, engine_name, fleet, path, ready, report
+from .make import World, adapter, engine, engine_name, fleet, path, ready, report, scaled
 
 V1, V2 = engine_name("v1"), engine_name("v2")
 
@@ -31,6 +31,58 @@ def test_an_adapter_is_fetched_then_loaded_then_served() -> None:
         ("support-1", "Loaded", "111111111111"),
         ("support-2", "Loaded", "111111111111"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "pods", "loaded", "told", "phase"),
+    [
+        # wanted, there -> what the columns say
+        (1, 0, "0/1", ("False", "Loading"), "Loading"),
+        (3, 2, "2/3", ("True", "Ready"), "Ready"),
+        (1, 2, "2/2", ("True", "Ready"), "Ready"),
+        (0, 0, "0/0", ("True", "Ready"), "Ready"),
+    ],
+)
+def test_replicas_that_are_still_to_come_are_counted(
+    replicas: int, pods: int, loaded: str, told: tuple[str, str], phase: str
+) -> None:
+    world = ready()
+    world.slm = scaled(replicas)
+    world.pods = world.pods[:pods]
+    world.step()
+    status = world.outcome().status
+    assert (status["loaded"], status["phase"], world.condition("Ready")) == (loaded, phase, told)
+    (summed,) = [c for c in world.plan.status["conditions"] if c["type"] == "AdaptersReady"]
+    assert summed["status"] == told[0]
+
+
+def test_some_of_the_replicas_are_counted_before_there_are_any() -> None:
+    world = World(adapter(placement={"replicas": 2}), slm=scaled(3))
+    world.pods = ()
+    world.fetched()
+    assert world.outcome().status["loaded"] == "0/2"
+    assert world.message("Loaded") == "no chosen pod is ready yet"
+    world.pods = (engine("support-1"),)
+    world.reported(report(["v1"], "v1"))
+    assert (world.outcome().status["loaded"], world.condition("Loaded")) == ("1/2", ("True", "Loaded"))
+
+
+def test_a_pod_that_starts_is_not_said_to_have_loaded_anything() -> None:
+    world = ready()
+    world.pods = (engine("support-1"), engine("support-3", ready=False))
+    world.step()
+    assert world.message("Loaded") == "1 of 2 pods have loaded version 111111111111"
+    world.reported(report(), "support-1")
+    assert world.message("Loaded") == "0 of 2 pods have loaded it"
+
+
+def test_a_number_of_replicas_that_have_no_slot_for_it_is_told() -> None:
+    old = adapter("old")
+    world = World(old, adapter(placement={"replicas": 2}), slm=fleet(maxAdapters=1, maxCpuAdapters=1))
+    world.fetched()
+    assert world.condition("Loaded") == ("False", "NoSlot")
+    wanted = "only 0 of 2 pods have a free slot for it: raise the deployment's spec.engine.lora.maxCpuAdapters"
+    assert world.message("Loaded") == wanted
 
 
 def test_an_operator_that_has_asked_nobody_yet_tells_on_what_was_told() -> None:
@@ -72,7 +124,7 @@ def test_a_new_version_is_fetched_and_loaded_while_the_old_one_serves() -> None:
     world.adapters["legal"] = adapter(version="v2", status=world.outcome().status)
     world.step()
     assert world.table() == {V1: "legal"}
-    assert world.outcome().status["phase"] == "Updating"
+    assert (world.outcome().status["phase"], world.outcome().status["rank"]) == ("Updating", 8)
     world.fetched("v2")
     assert world.table() == {V1: "legal", V2: None}
     assert world.message("Loaded").endswith("version 111111111111 serves until then")

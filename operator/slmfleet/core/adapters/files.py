@@ -49,12 +49,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What an adapter's files depend on, besides itself."""
+    """What an adapter depends on, besides itself."""
 
     observed: Observed
     names: Names
     spec: SLMDeploymentSpec
     accelerator: AcceleratorClassSpec
+    replicas: int
+    """How many pods it is to have."""
     config: Config
     reader: str | None
     """The address of an engine whose guard can look at files."""

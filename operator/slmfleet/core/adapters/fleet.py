@@ -52,7 +52,7 @@ def unserved(
 
 
 def adapters_plan(
-    observed: Observed, accepted: Accepted, revision: Revision, config: Config, now: datetime
+    observed: Observed, accepted: Accepted, revision: Revision, replicas: int, config: Config, now: datetime
 ) -> AdapterPlan:
     """Everything that is to be done for the adapters of a deployment whose spec is carried out."""
     names, spec = Names.of(observed.slm), accepted.spec
@@ -62,7 +62,7 @@ def adapters_plan(
         return AdapterPlan(Plan(outcomes=outcomes, patches=_labels(observed, {})), ready=_ready(outcomes))
     seats = _seats(observed)
     reader = next((pod["status"]["podIP"] for pod in seats if is_ready(pod)), None)
-    d = Deployment(observed, names, spec, accepted.accelerator, config, reader, now)
+    d = Deployment(observed, names, spec, accepted.accelerator, replicas, config, reader, now)
     read = {m["metadata"]["name"]: read_adapter(m) for m in in_order(observed.adapters)}
     adapters = [adapter for adapter in read.values() if isinstance(adapter, Adapter)]
     taken = conflicts(adapters, names, spec)
@@ -131,7 +131,9 @@ def _situations(
     known = [_seat(pod, observed.reports) for pod in seats]
     chosen = place(wishes, [Pod(seat.name, seat.ready, seat.leaving) for seat in known], capacity)
     used = {seat.name: sum(seat.name in places for places in chosen.values()) for seat in known}
-    staying = sum(not seat.leaving for seat in known)
+    leaving = sum(seat.leaving for seat in known)
+    staying = len(known) - leaving
+    fleet = max(staying, d.replicas - leaving)  # a rollout may have more for a while
     found = {}
     # Who has a second version loaded already comes first, so that nobody takes the slot that it is in.
     for a in sorted(adapters, key=lambda a: a.track.previous is None):
@@ -147,8 +149,9 @@ def _situations(
         second = max(len(step.versions) - 1, 0)
         for seat in its:
             used[seat.name] += second
-        wanted = staying if a.replicas is None else min(a.replicas, staying)
-        found[a.name] = Situation(a, verdict, files[a.name].fetched, files[a.name].facts, target, step, its, wanted)
+        wanted, room = (each if a.replicas is None else min(a.replicas, each) for each in (fleet, staying))
+        known_of = files[a.name]
+        found[a.name] = Situation(a, verdict, known_of.fetched, known_of.facts, target, step, its, wanted, room)
     return {a.name: found[a.name] for a in adapters}
 
 

@@ -54,7 +54,9 @@ class Situation:
     step: Step
     seats: tuple[Seat, ...]
     wanted: int
-    """Pods that should have it."""
+    """Pods that should have it, those that are still to come included."""
+    room: int
+    """Pods that there are for it."""
 
     @cached_property
     def shown(self) -> Version | None:
@@ -112,7 +114,7 @@ def status_of(s: Situation, now: datetime) -> Manifest:
         observed_generation=s.adapter.manifest["metadata"].get("generation", 0),
         phase=phase(s, statements),
         loaded=f"{s.answering}/{s.wanted}",
-        rank=None if s.facts is None else s.facts.rank,
+        rank=_rank(s),
         version="" if track.active is None else track.active.short,
         source=s.facts,
         active=_told(track.active),
@@ -174,17 +176,20 @@ def loaded(s: Situation) -> Statement:
         if held is not None and held.state == FAILED:
             text = f"pod {seat.name}: {held.message or held.reason}"
             return Statement("False", reason_of(held.reason, Reason.LOAD_FAILED), bounded(text + _stays(s)))
-    if s.step.waits_for_slot or len(s.staying) < s.wanted:
-        what = "a version is loaded beside its predecessor" if s.step.waits_for_slot else "it has places in "
-        what += "" if s.step.waits_for_slot else f"{len(s.staying)} of {s.wanted} pods"
-        text = f"{what}, and there is no free slot: raise the deployment's spec.engine.lora.maxCpuAdapters"
+    if s.step.waits_for_slot or len(s.staying) < s.room:
+        what = f"only {len(s.staying)} of {s.room} pods have a free slot for it"
+        if s.step.waits_for_slot:
+            what = "a new version is loaded beside the old one, and no slot is free for it"
+        text = f"{what}: raise the deployment's spec.engine.lora.maxCpuAdapters{_stays(s)}"
         return Statement("False", Reason.NO_SLOT, text)
     missing = [seat for seat in s.staying if seat.ready and not _has(s, seat)]
     if missing:
         return _missing(s, missing)
-    if s.staying and not any(seat.ready for seat in s.staying):
+    if s.wanted == 0:
+        return Statement("True", Reason.LOADED, f"no replica runs that could lack version {s.shown.short}")
+    if not any(seat.ready for seat in s.staying):
         return Statement("False", Reason.LOADING, "no chosen pod is ready yet")
-    return Statement("True", Reason.LOADED, f"version {s.shown.short} is loaded in {len(s.staying)} pods")
+    return Statement("True", Reason.LOADED, f"{_having(s)} have loaded version {s.shown.short}")
 
 
 def _missing(s: Situation, missing: list[Seat]) -> Statement:
@@ -194,8 +199,12 @@ def _missing(s: Situation, missing: list[Seat]) -> Statement:
         return Statement("False", Reason.GUARD_SILENT, bounded(text + _stays(s)))
     busy = held is not None and held.reason == Reason.BUSY
     why = ", which waits for running requests of adapters to end (vllm#47724)" if busy else ""
-    text = f"{len(s.staying) - len(missing)} of {len(s.staying)} pods have loaded it{why}"
+    text = f"{_having(s)} have loaded it{why}"
     return Statement("False", Reason.BUSY if busy else Reason.LOADING, text + _stays(s))
+
+
+def _having(s: Situation) -> str:
+    return f"{sum(_has(s, seat) for seat in s.staying)} of {s.wanted} pods"
 
 
 def _stays(s: Situation) -> str:
@@ -262,6 +271,13 @@ def _condition(status: Manifest, kind: ConditionType) -> Manifest:
 def _has(s: Situation, seat: Seat) -> bool:
     held = s.held(seat)
     return held is not None and held.state == LOADED
+
+
+def _rank(s: Situation) -> int | None:
+    """While nothing is known of the wanted version, the one that was told last: that of the version that serves."""
+    if s.facts is not None:
+        return s.facts.rank
+    return None if s.step.track.active is None else (s.adapter.manifest.get("status") or {}).get("rank")
 
 
 def _pod(s: Situation, seat: Seat) -> AdapterPod:

@@ -21,6 +21,8 @@ Object = dict[str, Any]
 
 _KINDS = {
     "slm": "apis/slmfleet.dev/v1alpha1 slmdeployments",
+    "lora": "apis/slmfleet.dev/v1alpha1 loraadapters",
+    "job": "apis/batch/v1 jobs",
     "deployment": "apis/apps/v1 deployments",
     "replicaset": "apis/apps/v1 replicasets",
     "controllerrevision": "apis/apps/v1 controllerrevisions",

@@ -6,9 +6,10 @@ OPERATOR_NAMESPACE = "slmfleet-system"
 OPERATOR_LABELS = "app.kubernetes.io/name=slmfleet,app.kubernetes.io/component=operator"
 _LOOKS = {
     "SLMDeployments": ("describe", "slm"),
+    "LoRAAdapters": ("get", "lora", "-o", "yaml"),
     "objects": (
         "get",
-        "pods,deployments,replicasets,services,networkpolicies,pvc,pdb,controllerrevisions",
+        "pods,jobs,deployments,replicasets,services,networkpolicies,pvc,pdb,controllerrevisions",
         "-o",
         "wide",
     ),
@@ -18,7 +19,7 @@ _LINES = 80
 
 
 def dump(cluster: Cluster, namespace: str) -> str:
-    """The SLMDeployments as `kubectl describe` shows them, the objects, the events, the end of the operator's log."""
+    """The SLMDeployments as `kubectl describe` shows them, adapters, objects, events, the end of the operator's log."""
     looks = {title: ("-n", namespace, *arguments) for title, arguments in _LOOKS.items()}
     logs = ("logs", "--selector", OPERATOR_LABELS, "--prefix", "--tail=40")
     looks["operator"] = ("-n", OPERATOR_NAMESPACE, "get", "pods", "-o", "wide")

@@ -33,11 +33,13 @@ class Installation:
 
     cluster: Cluster
     image: str
+    values: tuple[str, ...] = ()
+    """Of its chart, whatever it is upgraded to."""
 
     def upgrade(self, image: str, *values: str) -> list[str]:
         """`helm upgrade --install` with this image and these values, until it runs; helm's and the API's warnings."""
         always = (f"image.ref={image}", "image.pullPolicy=IfNotPresent", "replicas=2", "logFormat=text")
-        sets = [word for value in (*always, *values) for word in ("--set", value)]
+        sets = [word for value in (*always, *self.values, *values) for word in ("--set", value)]
         # On the local cluster the CRDs may come from a plain `kubectl apply`.
         own = ["--take-ownership"] if self.cluster.local else []
         result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *own, *sets)
@@ -116,8 +118,8 @@ def installed(cluster: Cluster, image: str, *values: str) -> Iterator[Installati
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE, "labels": labels}}
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
-    installation = Installation(cluster, image)
-    installation.upgrade(image, *values)
+    installation = Installation(cluster, image, values)
+    installation.upgrade(image)
     try:
         yield installation
     finally:

@@ -51,9 +51,9 @@ class Namespace:
         assert result.code, f"accepted: {result.stdout}"
         return result.stderr
 
-    def patch(self, slm: str, spec: Object) -> None:
-        """Change fields of an SLMDeployment's spec, as `kubectl patch` does."""
-        self.kubectl("patch", "slm", slm, "--type=merge", "-p", json.dumps({"spec": spec}))
+    def patch(self, name: str, spec: Object, *, of: str = "slm") -> None:
+        """Change fields of a spec, by default an SLMDeployment's, as `kubectl patch` does."""
+        self.kubectl("patch", of, name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
     def filled(self, manifest: str) -> str:
         """The manifest with `$simulator` and `$engine` replaced by the images' names."""
@@ -79,31 +79,33 @@ class Namespace:
         pods = self.objects("pod", f"slmfleet.dev/deployment={slm}")
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
-    def condition(self, slm: str, kind: str) -> Condition:
-        """A condition; fails while it does not speak about the present spec."""
-        found = self.get("slm", slm)
+    def condition(self, name: str, kind: str, *, of: str = "slm") -> Condition:
+        """A condition, by default an SLMDeployment's; fails while it does not speak about the present spec."""
+        found = self.get(of, name)
         for condition in found.get("status", {}).get("conditions", []):
             if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
                 return Condition(condition["status"], condition["reason"], condition["message"])
-        raise AssertionError(f"{slm} has no condition {kind} for its present generation")
+        raise AssertionError(f"{name} has no condition {kind} for its present generation")
 
     def eventually(self, predicate: Callable[[], T], what: str, within: float = PATIENCE_SECONDS) -> T:
         """The first true answer of `predicate`; after the deadline an error with everything that helps to see why."""
         return eventually(predicate, within=within, what=what, explain=lambda: dump(self.cluster, self.name))
 
-    def becomes(self, slm: str, kind: str, reason: str, within: float = PATIENCE_SECONDS) -> Condition:
+    def becomes(
+        self, name: str, kind: str, reason: str, within: float = PATIENCE_SECONDS, *, of: str = "slm"
+    ) -> Condition:
         """Wait until a condition has this reason; the condition."""
 
         def said() -> Condition:
-            condition = self.condition(slm, kind)
+            condition = self.condition(name, kind, of=of)
             assert condition.reason == reason, " ".join(condition)
             return condition
 
-        return self.eventually(said, f"{slm}: condition {kind} with reason {reason}", within)
+        return self.eventually(said, f"{name}: condition {kind} with reason {reason}", within)
 
-    def becomes_ready(self, slm: str, within: float = PATIENCE_SECONDS) -> Condition:
-        """Wait until an SLMDeployment is Ready."""
-        return self.becomes(slm, "Ready", "Ready", within)
+    def becomes_ready(self, name: str, within: float = PATIENCE_SECONDS, *, of: str = "slm") -> Condition:
+        """Wait until an SLMDeployment, or another kind `of` ours, is Ready."""
+        return self.becomes(name, "Ready", "Ready", within, of=of)
 
     def guard_token(self, slm: str) -> str:
         """What opens the administrative routes of an SLMDeployment's engines."""

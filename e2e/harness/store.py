@@ -32,7 +32,9 @@ def store(namespace: Namespace, files: Mapping[str, bytes], access_key: str, nam
         "spec": {"selector": {"app": name}, "ports": [{"port": PORT}]},
     }
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod(namespace, name, access_key)}
-    namespace.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": [config, service, pod]}))
+    # By the server's side: a client would put all of the files into an annotation, which is too small for them.
+    items = {"apiVersion": "v1", "kind": "List", "items": [config, service, pod]}
+    namespace.apply(json.dumps(items), "--server-side")
 
     def listens() -> bool:
         status = namespace.get("pod", name).get("status", {})

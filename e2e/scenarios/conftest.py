@@ -25,7 +25,7 @@ def images(cluster: Cluster) -> Images:
 
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster, images: Images) -> Iterator[Installation]:
-    with installed(cluster, images.operator) as installation:
+    with installed(cluster, images.operator, f"fetcherImage.ref={images.fetcher}") as installation:
         yield installation
 
 

@@ -1,0 +1,226 @@
+"""LoRA adapters on fleets that change: nobody is answered wrongly, and nothing hangs.
+
+The engines are simulators, whose answers begin with a digest of the weights that they come from.
+"""
+
+from pathlib import Path
+
+from e2e.harness.installation import TAKEOVER_SECONDS, Installation
+from e2e.harness.namespace import Namespace
+from e2e.harness.reach import reach
+from slmfleet.simulator.adapters import weights_name
+
+from .adapters import NAME, adapter, ask, asking, held, serves, short, stock, told, unknown
+
+LABEL = "adapter.slmfleet.dev/legal=true"
+
+
+def fleet(replicas: int = 1, slots: int = 4, **simulator: object) -> str:
+    """Engines for adapters; `slots` is how many each can keep."""
+    settings = {"START_SECONDS": 1, "DECODE_STEP_MS": 5} | simulator
+    env = "".join(f'\n      - {{name: SLMFLEET_SIM_{name}, value: "{value}"}}' for name, value in settings.items())
+    return f"""
+apiVersion: slmfleet.dev/v1alpha1
+kind: SLMDeployment
+metadata:
+  name: {NAME}
+spec:
+  replicas: {replicas}
+  model:
+    uri: image:///models/tiny
+  engine:
+    version: 0.32.0
+    image: $simulator
+    lora: {{maxAdapters: 2, maxRank: 8, maxCpuAdapters: {slots}, claimName: adapters}}
+  accelerator:
+    class: cpu
+  drain:
+    timeout: 20s
+  pod:
+    resources:
+      requests: {{cpu: 20m, memory: 96Mi}}
+    env:{env}
+"""
+
+
+def test_replicas_come_and_go_and_adapters_are_answered_rightly_throughout(chat: Namespace, tmp_path: Path) -> None:
+    made = stock(chat, tmp_path, {"legal": {}, "sales": {}})
+    chat.apply(fleet())
+    for name in made:
+        chat.apply(adapter(name, name))
+    for name, folder in made.items():
+        serves(chat, name, folder, pods=1, within=120)
+    assert chat.becomes(NAME, "AdaptersReady", "AdaptersReady").status == "True"
+    with (
+        chat.service(NAME) as service,
+        asking(service, "legal") as legal,
+        asking(service, "sales") as sales,
+        asking(service, NAME, clients=1) as base,
+    ):
+        chat.kubectl("scale", "slm", NAME, "--replicas=3")
+        for name, folder in made.items():
+            serves(chat, name, folder, pods=3, within=120)
+        chat.kubectl("scale", "slm", NAME, "--replicas=1")
+        chat.eventually(lambda: len(_pods(chat)) == 1, "one pod is left", within=120)
+        for name, folder in made.items():
+            serves(chat, name, folder, pods=1)
+    assert [legal.failures, sales.failures, base.failures] == [[], [], []]
+    assert legal.first_words == {weights_name(made["legal"])}
+    assert sales.first_words == {weights_name(made["sales"])}
+    assert not any(word.startswith("lora-") for word in base.first_words)
+
+
+def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespace, tmp_path: Path) -> None:
+    made = stock(chat, tmp_path, {"legal": {}})
+    chat.apply(fleet(replicas=3))
+    chat.becomes_ready(NAME)
+    chat.apply(adapter("legal", "legal", placement={"replicas": 2}, endpoint={"service": True}))
+    serves(chat, "legal", made["legal"], pods=2)
+    chosen = chat.eventually(lambda: _pair(chat), "two pods are labelled")
+    for pod in chat.pods(NAME):
+        name = pod["metadata"]["name"]
+        with reach(chat.cluster, chat.name, f"pod/{name}", 8000) as endpoint:
+            assert unknown(endpoint, "legal") == (name not in chosen), name
+
+    gone, stays = chosen
+    with chat.service("legal-adapter") as service, asking(service, "legal") as answers:
+        chat.kubectl("delete", "pod", gone, "--wait=false")
+
+        def replaced() -> bool:
+            return gone not in (pair := _pair(chat)) and stays in pair
+
+        chat.eventually(replaced, "another pod has it, and the one that had it keeps it", within=90)
+        serves(chat, "legal", made["legal"], pods=2)
+        chat.eventually(lambda: len(_pods(chat)) == 3, "the deleted pod is gone", within=60)
+    assert answers.failures == []
+    assert answers.first_words == {weights_name(made["legal"])}
+
+
+def test_a_killed_operator_leaves_a_new_version_to_its_successor(
+    chat: Namespace, operator: Installation, tmp_path: Path
+) -> None:
+    made = stock(chat, tmp_path, {"v1": {}, "v2": {}})
+    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=8))
+    chat.apply(adapter("legal", "v1"))
+    serves(chat, "legal", made["v1"], pods=2, within=120)
+    wanted = f"legal@{short(made['v2'])}"
+    pods = [pod["metadata"]["name"] for pod in chat.pods(NAME)]
+    with chat.service(NAME) as service, asking(service, "legal") as answers:
+        chat.apply(adapter("legal", "v2"))
+        chat.eventually(lambda: all(wanted in held(chat, pod)["adapters"] for pod in pods), "both pods are told")
+        operator.kill(operator.leader())
+        for pod in pods:
+            assert held(chat, pod)["aliases"] == {"legal": f"legal@{short(made['v1'])}"}, "the name has not moved yet"
+        serves(chat, "legal", made["v2"], pods=2, within=TAKEOVER_SECONDS + 60)
+    assert answers.failures == []
+    assert answers.first_words == {weights_name(made["v1"]), weights_name(made["v2"])}
+    assert answers.texts[-1].split()[0] == weights_name(made["v2"])
+    chat.eventually(lambda: all(set(held(chat, pod)["adapters"]) == {wanted} for pod in pods), "the old one is gone")
+
+
+def test_an_engine_that_dies_while_it_loads_is_followed_by_one_that_has_all(chat: Namespace, tmp_path: Path) -> None:
+    made = stock(chat, tmp_path, {"v1": {}, "v2": {}})
+    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=4))
+    chat.apply(adapter("legal", "v1"))
+    serves(chat, "legal", made["v1"], pods=2, within=120)
+    wanted = f"legal@{short(made['v2'])}"
+    pods = [pod["metadata"]["name"] for pod in chat.pods(NAME)]
+    with chat.service(NAME) as service, asking(service, "legal") as answers:
+        chat.apply(adapter("legal", "v2"))
+        chat.eventually(lambda: wanted in held(chat, pods[0])["adapters"], "it is told")
+        chat.kubectl("delete", "pod", pods[0], "--now", "--wait=false")
+        chat.eventually(lambda: pods[0] not in _pods(chat), "it is gone")
+        chat.eventually(lambda: len(chat.pods(NAME)) == 2, "another one comes")
+        serves(chat, "legal", made["v2"], pods=2, within=120)
+        assert ask(service, "legal").split()[0] == weights_name(made["v2"])
+    # Connections to an engine that dies may break; whoever is answered gets the adapter's words.
+    assert [failure for failure in answers.failures if failure.startswith("AssertionError")] == []
+    assert answers.first_words == {weights_name(made["v1"]), weights_name(made["v2"])}
+
+
+def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path: Path) -> None:
+    made = stock(chat, tmp_path, {"legal": {}, "sales": {}})
+    chat.apply(fleet())
+    for name, folder in made.items():
+        chat.apply(adapter(name, name))
+        serves(chat, name, folder, pods=1, within=120)
+
+    chat.kubectl("delete", "slm", NAME)
+    for name in made:
+        said = chat.becomes(name, "Accepted", "DeploymentMissing", of="lora")
+        assert (said.status, f'spec.deploymentRef.name: there is no SLMDeployment "{NAME}"' in said.message) == (
+            "False",
+            True,
+        )
+        status = chat.get("lora", name)["status"]
+        assert (status["phase"], status["loaded"]) == ("Pending", "0/0")
+    chat.kubectl("delete", "lora", "legal", "--timeout=20s")
+    chat.eventually(lambda: not _jobs(chat, "legal"), "its Job is gone with it")
+
+    chat.eventually(lambda: not _pods(chat), "the engines are gone", within=90)
+    chat.apply(fleet())
+    serves(chat, "sales", made["sales"], pods=1, within=120)
+    with chat.service(NAME) as service:
+        assert ask(service, "sales").split()[0] == weights_name(made["sales"])
+        assert unknown(service, "legal")
+
+    chat.kubectl("delete", "slm,lora", "--all", "--timeout=20s")
+    chat.eventually(lambda: not _jobs(chat, "sales") and not _pods(chat), "nothing is left", within=90)
+
+
+def test_more_adapters_than_slots_are_refused_instead_of_evicted(chat: Namespace, tmp_path: Path) -> None:
+    made = stock(chat, tmp_path, {"first": {}, "second": {}, "next": {}, "third": {}})
+    chat.apply(fleet(slots=2))
+    for name in ("first", "second"):
+        chat.apply(adapter(name, name))
+        serves(chat, name, made[name], pods=1, within=120)
+    chat.eventually(lambda: len(told(chat, "first")) >= 3, "its way is told")
+    assert [event[:2] for event in told(chat, "first")] == [
+        ("Normal", "Fetched"),
+        ("Normal", "Loaded"),
+        ("Normal", "Ready"),
+    ]
+
+    chat.apply(adapter("third", "third"))
+    refused = chat.becomes("third", "Accepted", "NoSlot", of="lora")
+    assert refused.message.startswith(f"the 2 slots of {NAME} are taken by older adapters"), refused
+    assert "spec.engine.lora.maxCpuAdapters" in refused.message
+    chat.apply(adapter("second", "next"))
+    waits = chat.becomes("second", "Loaded", "NoSlot", of="lora")
+    assert waits.message == (
+        "a new version is loaded beside the old one, and no slot is free for it: raise the deployment's "
+        f"spec.engine.lora.maxCpuAdapters; version {short(made['second'])} serves until then"
+    )
+    chat.eventually(lambda: ("Warning", "NoSlot", waits.message) in told(chat, "second"), "an event says so too")
+    summed = chat.becomes(NAME, "AdaptersReady", "NoSlot")
+    assert summed.message.startswith("1 of 3 adapters are ready; "), summed
+    with chat.service(NAME) as service:
+        assert unknown(service, "third")
+        for name in ("first", "second"):
+            assert ask(service, name).split()[0] == weights_name(made[name])
+
+        chat.kubectl("delete", "lora", "first", "--timeout=20s")
+        serves(chat, "third", made["third"], pods=1)
+        assert ask(service, "third").split()[0] == weights_name(made["third"])
+        assert ask(service, "second").split()[0] == weights_name(made["second"]), "who waits keeps what it has"
+        assert unknown(service, "first")
+
+        chat.kubectl("delete", "lora", "third", "--timeout=20s")
+        serves(chat, "second", made["next"], pods=1)
+        assert ask(service, "second").split()[0] == weights_name(made["next"])
+
+
+def _pods(chat: Namespace) -> list[str]:
+    """The fleet's pods, those on their way out as well."""
+    return [pod["metadata"]["name"] for pod in chat.objects("pod", f"slmfleet.dev/deployment={NAME}")]
+
+
+def _pair(chat: Namespace) -> list[str]:
+    """The two pods that the adapter's Service selects."""
+    found = [p["metadata"]["name"] for p in chat.objects("pod", LABEL) if "deletionTimestamp" not in p["metadata"]]
+    assert len(found) == 2, found
+    return found
+
+
+def _jobs(chat: Namespace, name: str) -> list[str]:
+    return [job["metadata"]["name"] for job in chat.objects("job") if job["metadata"]["name"].startswith(f"{name}-")]

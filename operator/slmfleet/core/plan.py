@@ -21,7 +21,7 @@ from .names import Names
 from .pods import SETUP_SECONDS, PodFacts, inquiries, pod_facts
 from .problems import Verdict, bounded, find_problem
 from .revisions import Revision, expired
-from .scale import Scaled, scale
+from .scale import Scaled, scale, wanted_replicas
 from .status import Target, accepted_status, rejected_status, transitions
 from .types import Config, Manifest, Observed, Plan, Ref, WriteFailure
 
@@ -41,8 +41,9 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     if revision is None:
         return _rejected(observed, accepted.refusal, now, accepted.resolution)
     deployment = _deployment(observed)
-    scaled = scale(observed, accepted.spec, deployment, revision.name, now)
-    adapters = adapters_plan(observed, accepted, revision, scaled.replicas, config, now)
+    wanted = wanted_replicas(observed, accepted.spec, deployment, now)
+    adapters = adapters_plan(observed, accepted, revision, wanted, config, now)
+    scaled = scale(observed, accepted.spec, deployment, revision.name, wanted, adapters.spreads, now)
     desired = children(names, accepted, revision, config, scaled.replicas)
     desired += [adapters.table] if adapters.table is not None else []
     if (conflict := _conflict(names, observed, desired)) is not None:

@@ -1,6 +1,6 @@
 """How many replicas the Deployment gets in this pass, and what that means for the pods."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,7 +9,7 @@ from slmfleet.api.quantities import seconds
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
 from .autoscale.bounds import first_replicas, floor
-from .autoscale.drain import Standing, put_back, shrink, standing
+from .autoscale.drain import Heard, Spread, Standing, put_back, shrink, standing
 from .names import REVISION
 from .pod_status import is_ending
 from .types import Event, GuardOrder, Manifest, Observed, PodPatch, Ref
@@ -30,29 +30,41 @@ class Scaled:
     requeue_after: float | None = None
 
 
-def scale(
-    observed: Observed, spec: SLMDeploymentSpec, deployment: Manifest | None, revision: str, now: datetime
-) -> Scaled:
+def wanted_replicas(observed: Observed, spec: SLMDeploymentSpec, deployment: Manifest | None, now: datetime) -> int:
     """What spec.replicas says, or the last decision; without one the Deployment keeps its number."""
-    fleet = standing(observed.pods)
     if spec.scaling is None or not spec.scales:
+        return spec.replicas
+    if observed.advice is not None:
+        return observed.advice.decision.desired
+    current = _replicas(deployment)
+    return first_replicas(floor(spec.scaling, now)) if current is None else current
+
+
+def scale(
+    observed: Observed,
+    spec: SLMDeploymentSpec,
+    deployment: Manifest | None,
+    revision: str,
+    wanted: int,
+    spreads: Collection[Spread],
+    now: datetime,
+) -> Scaled:
+    """The next step towards `wanted` replicas; `spreads` tell of the adapters that pods would take along."""
+    fleet = standing(observed.pods)
+    current, advice = _replicas(deployment), observed.advice
+    if not spec.scales:
         back = put_back(fleet, observed.told)
-        return Scaled(
-            spec.replicas, back.patches, back.orders, requeue_after=DRAIN_LOOK_SECONDS if back.orders else None
-        )
-    current = None if deployment is None else deployment["spec"].get("replicas")
-    advice = observed.advice
+        return Scaled(wanted, back.patches, back.orders, requeue_after=DRAIN_LOOK_SECONDS if back.orders else None)
     if current is None:
-        return Scaled(first_replicas(floor(spec.scaling, now)) if advice is None else advice.decision.desired)
+        return Scaled(wanted)
     rolls = rolling_out(deployment, revision)
     shrunk = shrink(
         fleet,
         current=current,
-        wanted=current if advice is None else advice.decision.desired,
+        wanted=wanted,
         rolling_out=rolls,
         timeout=seconds(spec.drain.timeout),
-        loads={} if advice is None else advice.loads,
-        told=observed.told,
+        heard=Heard({} if advice is None else advice.loads, observed.told, spreads),
         now=now.timestamp(),
     )
     hung = () if advice is None or rolls else _hung(fleet, observed.pods, advice.hung)
@@ -64,6 +76,11 @@ def scale(
         events=tuple(_replaced(pod) for pod in hung),
         requeue_after=DRAIN_LOOK_SECONDS if shrunk.draining or shrunk.orders else None,
     )
+
+
+def _replicas(deployment: Manifest | None) -> int | None:
+    """What the Deployment asks for, once there is one."""
+    return None if deployment is None else deployment["spec"].get("replicas")
 
 
 def rolling_out(deployment: Manifest | None, revision: str) -> bool:

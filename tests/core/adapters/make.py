@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.types import AdapterOutcome, Manifest, Observed, Plan, Ref
 from tests.core.make import CONFIG, applied, decide, slm
 
@@ -95,6 +96,7 @@ class World:
         self.inspected: dict[str, Any] = {}
         self.jobs: dict[Ref, Manifest] = {}
         self.words: dict[str, str] = {}
+        self.advice: Advice | None = None
         self.plan = Plan()
 
     def observed(self) -> Observed:
@@ -106,6 +108,7 @@ class World:
             reports=self.reports,
             inspected=self.inspected,
             answers=self.words,
+            advice=self.advice,
         )
 
     def step(self) -> Plan:

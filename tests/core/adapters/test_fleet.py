@@ -5,6 +5,9 @@ import json
 import pytest
 
 from slmfleet.core.adapters.reports import Report
+from slmfleet.core.autoscale.advice import Advice, PodLoad
+from slmfleet.core.autoscale.decision import Decision
+from tests.core.make import NOW
 
 from .make import World, adapter, engine, engine_name, fleet, path, ready, report, scaled
 
@@ -206,6 +209,60 @@ def test_a_pod_that_is_emptied_hands_its_adapter_on_before_it_goes() -> None:
     assert (world.outcome().status["loaded"], world.condition("Loaded")) == ("0/1", ("False", "Loading"))
     world.reported(report(["v1"], "v1"), "support-2")
     assert (world.outcome().status["loaded"], world.condition("Ready")) == ("1/1", ("True", "Ready"))
+
+
+def scaled_down() -> World:
+    """One of two idle pods is to go: the one that an adapter of one pod is on has been out of the Service for 9 s."""
+    world = World(adapter(placement={"replicas": 1}))
+    world.slm = world.slm | {"spec": world.slm["spec"] | {"scaling": {"minReplicas": 2, "maxReplicas": 4}}}
+    world.fetched()
+    world.reported(report(["v1"], "v1"), "support-1")
+    world.reported(report(), "support-2")
+    labels = {"slmfleet.dev/traffic": "false", "slmfleet.dev/draining-since": f"{NOW.timestamp() - 9:.0f}"}
+    world.pods = (engine("support-1", labels=labels), engine("support-2"))
+    loads = {"support-1-uid": PodLoad(0, 0), "support-2-uid": PodLoad(0, 0)}
+    world.advice = Advice(Decision(1, "work", "one is enough", (), None), loads=loads)
+    return world
+
+
+def replicas(world: World) -> int:
+    (deployment,) = [m for m in world.plan.apply if m["kind"] == "Deployment"]
+    return int(deployment["spec"]["replicas"])
+
+
+def test_the_replicas_shrink_when_the_adapter_that_only_the_emptied_pod_had_is_on_another() -> None:
+    world = scaled_down()
+    world.step()
+    assert (world.table(), world.table("support-2"), replicas(world)) == ({V1: "legal"}, {V1: "legal"}, 2)
+    world.reported(report(["v1"], "v1"), "support-2")
+    assert replicas(world) == 1
+
+
+def test_an_operator_that_has_asked_nobody_yet_waits_by_what_was_told() -> None:
+    world = scaled_down()
+    world.reports.clear()
+    world.step()
+    assert replicas(world) == 2
+
+
+def test_the_pod_without_an_adapter_of_a_number_of_pods_goes_first() -> None:
+    world = scaled_down()
+    world.pods = (engine("support-1"), engine("support-2"))
+    world.step()
+    assert [(patch.ref.name, patch.labels["slmfleet.dev/traffic"]) for patch in world.plan.patches] == [
+        ("support-2", "false")
+    ]
+
+
+def test_when_the_number_shrinks_the_pod_that_answers_keeps_the_adapter() -> None:
+    busy = adapter("busy", servedName="busy", placement={"replicas": 1})
+    world = World(busy, adapter(placement={"replicas": 2}))
+    world.fetched()
+    assert (V1 in world.table("support-2"), len(world.table()), len(world.table("support-2"))) == (True, 2, 1)
+    world.reported(report(["v1"], "v1"), "support-1")
+    world.adapters["legal"] = adapter(placement={"replicas": 1}, status=world.outcome().status)
+    world.step()
+    assert (V1 in world.table(), V1 in world.table("support-2")) == (True, False)
 
 
 def test_the_label_of_a_pod_that_ends_stays_for_the_requests_that_still_reach_it() -> None:

@@ -21,6 +21,13 @@ def pods(count: int) -> list[Pod]:
         ([Wish("a", 1), Wish("b", 1, frozenset({"p0"}))], 2, 4, {"a": {"p1"}, "b": {"p0"}}),
         # a pod that went away is replaced, the others stay
         ([Wish("a", 2, frozenset({"p1", "gone"}))], 3, 1, {"a": {"p0", "p1"}}),
+        # of two that it was placed on the one that has loaded it, though that one has more
+        (
+            [Wish("b", 1, frozenset({"p1"})), Wish("a", 1, frozenset({"p0", "p1"}), frozenset({"p1"}))],
+            2,
+            4,
+            {"a": {"p1"}, "b": {"p1"}},
+        ),
         # fewer places than wanted
         ([Wish("a", 3)], 2, 1, {"a": {"p0", "p1"}}),
         # an older one for all pods takes the slot

@@ -1,5 +1,6 @@
 """Which pods go, in which order, and what becomes of those that need not go after all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slmfleet.core.autoscale.advice import PodLoad
-from slmfleet.core.autoscale.drain import DELETION_COST, QUIET_SECONDS, Shrink, put_back, shrink, standing
+from slmfleet.core.autoscale.drain import (
+    CACHE_TOKENS,
+    DELETION_COST,
+    QUIET_SECONDS,
+    Heard,
+    Shrink,
+    Spread,
+    put_back,
+    shrink,
+    standing,
+)
 from slmfleet.core.names import DRAINING_SINCE, TRAFFIC
 from slmfleet.core.types import Manifest
 
@@ -37,6 +48,7 @@ def after(
     loads: dict[str, tuple[float, float]] | None = None,
     told: dict[str, bool] | None = None,
     rolling_out: bool = False,
+    spreads: Sequence[Spread] = (),
 ) -> Shrink:
     """`loads`: requests and cached tokens by pod; one that is left out cannot be read."""
     known = {name: PodLoad(requests, 0, cached) for name, (requests, cached) in (loads or {}).items()}
@@ -46,8 +58,7 @@ def after(
         wanted=wanted,
         rolling_out=rolling_out,
         timeout=TIMEOUT,
-        loads=known,
-        told=told or {},
+        heard=Heard(known, told or {}, spreads),
         now=NOW,
     )
 
@@ -79,6 +90,80 @@ def test_the_pod_with_the_least_to_lose_leaves_the_service_first(
     assert labels(result) == {victim: "false"}
     assert result.patches[0].labels[DRAINING_SINCE] == "1800000000"
     assert (result.replicas, result.draining) == (3, 1)
+
+
+def spread(replicas: int, answering: str, chosen: str | None = None) -> Spread:
+    """An adapter, by the pods' one-letter names."""
+    return Spread(replicas, frozenset(answering), frozenset(answering if chosen is None else chosen))
+
+
+@pytest.mark.parametrize(
+    ("spreads", "victims"),
+    [
+        # as many as there are adapters that another pod would have to load
+        ([spread(1, "1"), spread(1, "2"), spread(1, "2"), spread(1, "3")], "1"),
+        ([spread(2, "12"), spread(1, "3"), spread(1, "3")], "1"),
+        # one that is on more pods than it needs is not missed, nor one that all others have
+        ([spread(1, "12"), spread(1, "3")], "1"),
+        ([spread(3, "123"), spread(1, "1")], "2"),
+        ([spread(9, "123"), spread(1, "1"), spread(1, "2")], "3"),
+        # the second pod goes by what the first one left: of three places two are wanted, then one
+        ([spread(3, "123")], "12"),
+        ([spread(1, "12"), spread(1, "12"), spread(1, "3")], "13"),
+        ([spread(2, "12")], "31"),
+    ],
+)
+def test_of_pods_that_lose_as_much_otherwise_the_one_with_fewest_adapters_to_load_elsewhere_goes(
+    spreads: list[Spread], victims: str
+) -> None:
+    result = after(pod("1"), pod("2"), pod("3"), current=3, wanted=3 - len(victims), loads=IDLE, spreads=spreads)
+    assert labels(result) == dict.fromkeys(victims, "false")
+
+
+@pytest.mark.parametrize(
+    ("loads", "victim"),
+    [
+        ({"1": (0, CACHE_TOKENS - 1), "2": (0, 0)}, "1"),  # the caches are as good as equal
+        ({"1": (0, CACHE_TOKENS), "2": (0, 0)}, "2"),
+        ({"1": (1, 0), "2": (0, 0)}, "2"),
+        ({"2": (0, 0)}, "2"),  # the other one cannot be read
+    ],
+)
+def test_requests_and_prefix_caches_weigh_more_than_adapters(
+    loads: dict[str, tuple[float, float]], victim: str
+) -> None:
+    result = after(pod("1"), pod("2"), current=2, wanted=1, loads=loads, spreads=[spread(1, "2")])
+    assert labels(result) == {victim: "false"}
+
+
+@pytest.mark.parametrize(
+    ("answering", "chosen", "goes"),
+    [
+        ("2", "1", False),  # another pod is loading it
+        ("12", "1", True),
+        ("2", "", True),  # it has no place elsewhere: nothing would come of waiting
+        ("", "1", True),  # nobody gets it here either
+        ("3", "1", True),  # somebody else's to keep
+    ],
+)
+def test_an_empty_pod_stays_while_it_is_the_only_one_with_an_adapter_that_comes_to_another(
+    answering: str, chosen: str, *, goes: bool
+) -> None:
+    fleet = (pod("1"), draining("2", TIMEOUT - 1))
+    result = after(*fleet, current=2, wanted=1, loads=IDLE, spreads=[spread(1, answering, chosen)])
+    assert result.replicas == (1 if goes else 2)
+    assert [patch.annotations for patch in result.patches] == ([{DELETION_COST: "-1000"}] if goes else [])
+
+
+def test_two_pods_that_have_it_between_them_stay_until_one_in_the_service_has_it() -> None:
+    fleet = (pod("1"), draining("2", 9), draining("3", 9))
+    assert after(*fleet, current=3, wanted=1, loads=IDLE, spreads=[spread(2, "23", "1")]).replicas == 3
+    assert after(*fleet, current=3, wanted=1, loads=IDLE, spreads=[spread(2, "123", "1")]).replicas == 1
+
+
+def test_an_adapter_that_does_not_come_keeps_no_pod_for_longer_than_requests_do() -> None:
+    fleet = (pod("1"), draining("2", TIMEOUT))
+    assert after(*fleet, current=2, wanted=1, loads=IDLE, spreads=[spread(1, "2", "1")]).replicas == 1
 
 
 def test_its_guard_is_told_once_it_is_out_of_the_service_and_only_once() -> None:
@@ -191,8 +276,7 @@ class Cluster:
             wanted=wanted,
             rolling_out=False,
             timeout=TIMEOUT,
-            loads={name: PodLoad(requests, 0) for name, requests in self.requests.items()},
-            told=self.told,
+            heard=Heard({name: PodLoad(requests, 0) for name, requests in self.requests.items()}, self.told),
             now=self.now,
         )
         for patch in result.patches:

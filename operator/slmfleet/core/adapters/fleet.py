@@ -1,7 +1,7 @@
 """All adapters of one SLMDeployment: from what is observed to what is to be done about them. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 from slmfleet.api.conditions import Reason
 from slmfleet.api.quantities import seconds
 from slmfleet.core.accept import Accepted
+from slmfleet.core.autoscale.drain import Spread
 from slmfleet.core.build.adapter_service import adapter_label, adapter_service
 from slmfleet.core.build.adapter_volume import loads_adapters
 from slmfleet.core.conditions import Statement
@@ -42,6 +43,8 @@ class AdapterPlan:
     """The ConfigMap for starting engines, which is the deployment's."""
     ready: Statement | None = None
     """The condition AdaptersReady."""
+    spreads: tuple[Spread, ...] = ()
+    """Of the adapters that are on a number of pods."""
 
 
 def unserved(
@@ -107,7 +110,15 @@ def _plan(
         requeue_after=min((seconds for seconds in waits if seconds is not None), default=None),
     )
     starting = table_config_map(d.names, table(everywhere)) if d.observed.adapters else None
-    return AdapterPlan(plan, starting, _ready(outcomes))
+    return AdapterPlan(plan, starting, _ready(outcomes), tuple(_spreads(situations.values())))
+
+
+def _spreads(situations: Iterable[Situation]) -> Iterator[Spread]:
+    """What goes with a pod, where an adapter is not on all of them."""
+    for s in situations:
+        if s.adapter.replicas is not None:
+            answering = frozenset(seat.name for seat in s.seats if s.serving(seat) is not None)
+            yield Spread(s.adapter.replicas, answering, frozenset(seat.name for seat in s.staying))
 
 
 def _situations(
@@ -125,10 +136,10 @@ def _situations(
     }
     # An adapter that has nothing to load keeps nobody from a slot.
     loadable = [a for a in adapters if a.track.active or (files[a.name].facts and objections[a.name] is None)]
-    wishes = [Wish(a.name, a.replicas, frozenset(a.pods)) for a in loadable]
+    known = [_seat(pod, observed.reports) for pod in seats]
+    wishes = [_wish(a, known) for a in loadable]
     capacity = slots(d.spec)
     crowded = refused(wishes, capacity)
-    known = [_seat(pod, observed.reports) for pod in seats]
     chosen = place(wishes, [Pod(seat.name, seat.ready, seat.leaving) for seat in known], capacity)
     used = {seat.name: sum(seat.name in places for places in chosen.values()) for seat in known}
     leaving = sum(seat.leaving for seat in known)
@@ -153,6 +164,21 @@ def _situations(
         known_of = files[a.name]
         found[a.name] = Situation(a, verdict, known_of.fetched, known_of.facts, target, step, its, wanted, room)
     return {a.name: found[a.name] for a in adapters}
+
+
+def _wish(a: Adapter, seats: Iterable[Seat]) -> Wish:
+    if a.replicas is None:
+        return Wish(a.name, None)
+    answering = frozenset(seat.name for seat in seats if seat.name in a.pods and _answers(a, seat))
+    return Wish(a.name, a.replicas, frozenset(a.pods), answering)
+
+
+def _answers(a: Adapter, seat: Seat) -> bool:
+    if not seat.ready:
+        return False
+    if seat.unheard:
+        return bool(a.pods[seat.name].get("serving"))
+    return seat.report is not None and seat.report.answering(a.served_name) is not None
 
 
 def _step(a: Adapter, target: Any, seats: Iterable[Seat], *, spare: bool, now: datetime) -> Step:  # noqa: ANN401

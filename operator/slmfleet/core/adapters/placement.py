@@ -3,7 +3,7 @@
     seats    = the pods, each with the same number of slots (spec.engine.lora.maxCpuAdapters): more adapters than slots
                would be evicted and read from their files again and again
     All      = on every pod, or on none: a fleet of which some pods answer 404 is worse than one that says no
-    k of n   = first where it is already, then on the pods that have the fewest
+    k of n   = first where it is answered, then where it is being loaded, then on the pods that have the fewest
 
 A pod that is being emptied keeps what it has, for the requests that still reach it, but counts for nothing and gets
 nothing more: an adapter of k pods is on another one before the emptied pod goes.
@@ -26,6 +26,9 @@ class Wish:
     """None: on all pods."""
     before: frozenset[str] = frozenset()
     """Pods where it was placed last."""
+    answering: frozenset[str] = frozenset()
+    """Those of them whose clients get it: of a pod that returns to the Service and the one that was to replace it, the
+    one that has loaded it keeps it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def place(wishes: Sequence[Wish], pods: Sequence[Pod], slots: int) -> Mapping[st
     some = [wish for wish in wishes if wish.replicas is not None]
 
     def take(wish: Wish, among: Sequence[str]) -> None:
-        for pod in sorted(among, key=lambda name: (not ready[name], used[name], name)):
+        for pod in sorted(among, key=lambda name: (name not in wish.answering, not ready[name], used[name], name)):
             if len(chosen[wish.name]) < (wish.replicas or 0) and used[pod] < slots:
                 chosen[wish.name].add(pod)
                 used[pod] += 1

@@ -4,15 +4,19 @@
     at once  = replicas of the surplus without a ready pod: the ReplicaSet takes those first, and nobody is in them
     the rest = as many ready pods are emptied: label traffic=false takes them out of the Service, their guards move the
                clients that keep connections
-    gone     = those of them that are empty, or have had spec.drain.timeout; they get the lowest deletion cost, and the
-               replicas shrink by as many in the same pass
+    gone     = those of them that are empty and are not the only ones that answer to an adapter which is to come to
+               another pod, or have had spec.drain.timeout; they get the lowest deletion cost, and the replicas shrink
+               by as many in the same pass
+
+What is lost with a pod: its requests, then its prefix cache, then the adapters that another pod would have to load.
 
 Who is being emptied stands in the pods' labels, so that any operator at any time goes on where another one stopped. A
 pod that is emptied and no longer superfluous (load came back, another pod went, a rollout began) is put back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -25,6 +29,9 @@ from .advice import PodLoad
 
 QUIET_SECONDS: Final = 5.0
 """For so long at least a pod is out of the Service before it counts as empty: until every node's proxy knows."""
+CACHE_TOKENS: Final = 10_000.0
+"""Prompt tokens. Prefix caches that differ by less are worth the same, and adapters decide: an 8B model on an A100
+computes so many again in 0.7 s (engine/steptime.json)."""
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 FIRST_TO_GO: Final = "-1000"
 
@@ -38,6 +45,30 @@ class Shrink:
     orders: tuple[GuardOrder, ...] = ()
     draining: int = 0
     """Pods that are being emptied."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where an adapter of a number of pods is, by the pods' names."""
+
+    replicas: int
+    """How many pods should have it."""
+    answering: frozenset[str]
+    """Pods whose clients get it, those that are being emptied too."""
+    chosen: frozenset[str]
+    """Pods that stay and are to have it, loaded or not."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What engines and guards have said last."""
+
+    loads: Mapping[str, PodLoad] = field(default_factory=dict)
+    """By the pod's uid; who is missing could not be read."""
+    told: Mapping[str, bool] = field(default_factory=dict)
+    """By the pod's uid: what its guard has confirmed, to drain (True) or to go on (False)."""
+    spreads: Collection[Spread] = ()
+    """Of the adapters that are on a number of pods."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +113,25 @@ def shrink(
     wanted: int,
     rolling_out: bool,
     timeout: float,
-    loads: Mapping[str, PodLoad],
-    told: Mapping[str, bool],
+    heard: Heard,
     now: float,
 ) -> Shrink:
     """From `current` replicas towards `wanted`; times in seconds since 1970."""
     surplus = 0 if rolling_out else max(0, current - wanted)
     ready = [pod for pod in fleet if pod.ready]
     at_once = min(surplus, max(0, current - len(ready)))
-    victims = sorted(ready, key=lambda pod: _loss(pod, loads))[: surplus - at_once]
-    gone = [pod for pod in victims if _empty(pod, loads.get(pod.ref.uid), now, timeout)]
+    victims = list(_victims(ready, surplus - at_once, heard))
+    needed = _only_ones(fleet, heard.spreads)
+    gone = [
+        pod
+        for pod in victims
+        if _out_for(pod, timeout, now) or (pod.ref.name not in needed and _empty(pod, heard.loads, now))
+    ]
     # While there are more pods than replicas the ReplicaSet is about to take one, most likely the one that is empty.
     staying = [pod for pod in fleet if pod not in victims] if len(fleet) <= current else []
-    changes = [_leaving(pod, now, last=pod in gone) for pod in victims] + [_staying(pod, told) for pod in staying]
-    orders = [_order(pod, told, drain=True) for pod in victims] + [_order(pod, told, drain=False) for pod in staying]
+    changes = [_leaving(pod, now, last=pod in gone) for pod in victims] + [_staying(pod, heard.told) for pod in staying]
+    orders = [_order(pod, heard.told, drain=True) for pod in victims]
+    orders += [_order(pod, heard.told, drain=False) for pod in staying]
     return Shrink(
         replicas=max(current - at_once - len(gone), wanted) if surplus else max(current, wanted),
         patches=tuple(patch for patch in changes if patch is not None),
@@ -111,18 +147,48 @@ def put_back(fleet: Sequence[Standing], told: Mapping[str, bool]) -> Shrink:
     return Shrink(0, tuple(p for p in patches if p is not None), tuple(o for o in orders if o is not None))
 
 
-def _loss(pod: Standing, loads: Mapping[str, PodLoad]) -> tuple[bool, float, float, str]:
+def _victims(ready: Sequence[Standing], number: int, heard: Heard) -> Iterator[Standing]:
+    """One after the other: what went with one pod is not there for the next."""
+    rest = list(ready)
+    for _ in range(number):
+        moves = _moves({pod.ref.name for pod in rest}, heard.spreads)
+        victim = min(rest, key=lambda pod: _loss(pod, heard.loads, moves))
+        rest.remove(victim)
+        yield victim
+
+
+def _moves(pods: set[str], spreads: Collection[Spread]) -> Counter[str]:
+    """By pod: adapters that another one of `pods` would have to load if it went, for as many to have them as should."""
+    here = ((spread.replicas, spread.answering & pods) for spread in spreads)
+    return Counter(name for replicas, names in here if len(names) <= min(replicas, len(pods) - 1) for name in names)
+
+
+def _loss(
+    pod: Standing, loads: Mapping[str, PodLoad], moves: Mapping[str, int]
+) -> tuple[bool, float, float, int, float, str]:
     """What would be lost with a pod: who is on the way out already goes first, who cannot be read comes last."""
     load = loads.get(pod.ref.uid)
-    requests, cached = (inf, inf) if load is None else (load.requests, load.cached_prompt_tokens)
-    return pod.traffic, requests, cached, pod.ref.name
+    requests, cached, steps = inf, inf, inf
+    if load is not None:
+        requests, cached, steps = load.requests, load.cached_prompt_tokens, load.cached_prompt_tokens // CACHE_TOKENS
+    return pod.traffic, requests, steps, moves.get(pod.ref.name, 0), cached, pod.ref.name
 
 
-def _empty(pod: Standing, load: PodLoad | None, now: float, timeout: float) -> bool:
-    if pod.traffic or pod.since is None:
-        return False
-    waited = now - pod.since
-    return waited >= timeout or (waited >= QUIET_SECONDS and load is not None and load.requests == 0)
+def _only_ones(fleet: Iterable[Standing], spreads: Iterable[Spread]) -> frozenset[str]:
+    """The pods that answer to an adapter while none in the Service does, and another one is chosen for it."""
+    staying = frozenset(pod.ref.name for pod in fleet if pod.traffic)
+    alone = [spread.answering for spread in spreads if spread.chosen and not spread.answering & staying]
+    return frozenset[str]().union(*alone)
+
+
+def _out_for(pod: Standing, seconds: float, now: float) -> bool:
+    """Whether it has been out of the Service for so long."""
+    return not pod.traffic and pod.since is not None and now - pod.since >= seconds
+
+
+def _empty(pod: Standing, loads: Mapping[str, PodLoad], now: float) -> bool:
+    load = loads.get(pod.ref.uid)
+    return _out_for(pod, QUIET_SECONDS, now) and load is not None and load.requests == 0
 
 
 def _leaving(pod: Standing, now: float, *, last: bool) -> PodPatch | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slmfleet.guard.adapter_names import Renamed
@@ -75,7 +75,9 @@ PARTS = st.lists(
 
 @given(PARTS, st.lists(st.integers(0, 200), max_size=6))
 def test_any_way_to_cut_an_answer_gives_the_same(parts: list[str], cuts: list[int]) -> None:
-    whole = "".join(parts).encode()
+    text = "".join(parts)
+    assume(f'{N1}"model"' not in text)  # one quote for two strings: not what JSON has
+    whole = text.encode()
     at = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
     pieces = [whole[begin:end] for begin, end in itertools.pairwise(at)]
     expected = whole

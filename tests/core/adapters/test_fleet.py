@@ -254,6 +254,38 @@ def test_the_pod_without_an_adapter_of_a_number_of_pods_goes_first() -> None:
     ]
 
 
+def test_an_adapter_is_placed_by_the_requests_that_guards_count() -> None:
+    world = World(adapter(placement={"replicas": 1}))
+    world.fetched()
+    busy = report(["v1"], "v1")
+    busy["adapters"][V1]["running"] = 3
+    world.reported(busy, "support-1")
+    world.reported(report(), "support-2")
+    for name in ("tax-1", "tax-2"):
+        world.adapters[name] = adapter(name, placement={"replicas": 1})
+    world.fetched()
+    assert world.table().keys() == {V1}
+    assert world.table("support-2").keys() == {engine_name("v1", "tax-1"), engine_name("v1", "tax-2")}
+
+
+def test_a_pod_whose_guard_says_nothing_is_not_taken_for_an_idle_one() -> None:
+    world = World(adapter(placement={"replicas": 1}))
+    world.reported({"error": "connection refused"}, "support-1")
+    world.reported(report(), "support-2")
+    world.fetched()
+    assert (world.table(), world.table("support-2")) == ({}, {V1: "legal"})
+
+
+@pytest.mark.parametrize("running", ["many", [], 10**400, float("inf"), -5])
+def test_no_number_that_a_guard_may_tell_stops_the_placement(running: object) -> None:
+    world = World(adapter(placement={"replicas": 1}), adapter("tax", placement={"replicas": 1}))
+    world.fetched()
+    told = report(["v1"], "v1")
+    told["adapters"][V1]["running"] = running
+    world.reported(told, "support-1")
+    assert V1 in world.table()
+
+
 def test_when_the_number_shrinks_the_pod_that_answers_keeps_the_adapter() -> None:
     busy = adapter("busy", servedName="busy", placement={"replicas": 1})
     world = World(busy, adapter(placement={"replicas": 2}))

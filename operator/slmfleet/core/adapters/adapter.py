@@ -42,6 +42,11 @@ class Version:
         return f"{served}@{self.short}"
 
 
+def served_of(name: str) -> str:
+    """The served name in what vLLM calls a version."""
+    return name.rpartition("@")[0]
+
+
 @dataclass(frozen=True)
 class Track:
     """Which versions a name has gone through: what the status remembers."""

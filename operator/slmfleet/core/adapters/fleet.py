@@ -1,6 +1,6 @@
 """All adapters of one SLMDeployment: from what is observed to what is to be done about them. Pure."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -137,10 +137,12 @@ def _situations(
     # An adapter that has nothing to load keeps nobody from a slot.
     loadable = [a for a in adapters if a.track.active or (files[a.name].facts and objections[a.name] is None)]
     known = [_seat(pod, observed.reports) for pod in seats]
-    wishes = [_wish(a, known) for a in loadable]
+    demand = _demand(known)
+    wishes = [_wish(a, known, demand[a.served_name]) for a in loadable]
     capacity = slots(d.spec)
     crowded = refused(wishes, capacity)
-    chosen = place(wishes, [Pod(seat.name, seat.ready, seat.leaving) for seat in known], capacity)
+    pods = [Pod(seat.name, seat.ready and seat.report is not None, seat.leaving) for seat in known]
+    chosen = place(wishes, pods, capacity)
     used = {seat.name: sum(seat.name in places for places in chosen.values()) for seat in known}
     leaving = sum(seat.leaving for seat in known)
     staying = len(known) - leaving
@@ -166,11 +168,19 @@ def _situations(
     return {a.name: found[a.name] for a in adapters}
 
 
-def _wish(a: Adapter, seats: Iterable[Seat]) -> Wish:
+def _demand(seats: Iterable[Seat]) -> Counter[str]:
+    """By served name: the requests that run, as far as guards are heard."""
+    found: Counter[str] = Counter()
+    for seat in seats:
+        found.update({} if seat.report is None else seat.report.running())
+    return found
+
+
+def _wish(a: Adapter, seats: Iterable[Seat], demand: int) -> Wish:
     if a.replicas is None:
         return Wish(a.name, None)
     answering = frozenset(seat.name for seat in seats if seat.name in a.pods and _answers(a, seat))
-    return Wish(a.name, a.replicas, frozenset(a.pods), answering)
+    return Wish(a.name, a.replicas, frozenset(a.pods), answering, demand)
 
 
 def _answers(a: Adapter, seat: Seat) -> bool:

@@ -1,14 +1,19 @@
 """What the guard of a pod says about the adapters there."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slmfleet.api.conditions import Reason
 
+from .adapter import served_of
+
 LOADED: Final = "Loaded"
 FAILED: Final = "Failed"
 DRAINING: Final = "Draining"
+MAX_RUNNING: Final = 1_000_000
+"""Requests in one engine that are believed."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Report:
         try:
             adapters = {str(name): _held(each) for name, each in told["adapters"].items()}
             return cls(adapters, {str(name): str(target) for name, target in told["aliases"].items()})
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"not what a guard says about adapters: {error!r}") from None
 
     def loaded(self, name: str) -> bool:
@@ -51,6 +56,13 @@ class Report:
         """The engine-side name that requests for `served` get; None where they get none that is loaded."""
         name = self.aliases.get(served)
         return name if name is not None and self.loaded(name) else None
+
+    def running(self) -> Counter[str]:
+        """Requests in flight by served name, those of all versions together."""
+        found: Counter[str] = Counter()
+        for name, held in self.adapters.items():
+            found[served_of(name)] += held.running
+        return found
 
     @property
     def settled(self) -> bool:
@@ -73,5 +85,5 @@ def _held(told: Mapping[str, Any]) -> Held:
         str(told.get("reason") or ""),
         str(told.get("message") or ""),
         float(told.get("seconds") or 0.0),
-        int(told.get("running") or 0),
+        max(0, min(int(told.get("running") or 0), MAX_RUNNING)),
     )

@@ -41,6 +41,11 @@ def name(alias: str, version: int) -> str:
     return f"{alias}@{version:012x}"
 
 
+V1, V2, OTHER = ("legal", 1), ("legal", 2), ("sales", 3)
+"""Versions, as tables are made of."""
+N1, N3 = name(*V1), name(*OTHER)
+
+
 @dataclass
 class AdapterPod:
     """The guard in front of vLLM."""

@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from slmfleet.guard.adapter_files import inspect
+from slmfleet.guard.adapter_tensors import InvalidAdapterError
+
 CONFIG: dict[str, Any] = {
     "base_model_name_or_path": "Qwen/Qwen3-8B",
     "bias": "none",
@@ -66,3 +71,10 @@ def adapter(folder: Path, shapes: Shapes | None = None, dtype: str = "BF16", **c
     tensors = layers() if shapes is None else shapes
     (folder / "adapter_model.safetensors").write_bytes(safetensors(header(tensors, dtype)))
     return folder
+
+
+def refused(folder: Path, root: Path | None = None) -> tuple[str, str]:
+    """The reason and the words with which a folder is refused."""
+    with pytest.raises(InvalidAdapterError) as error:
+        inspect(folder, root)
+    return error.value.reason, str(error.value)

@@ -97,17 +97,7 @@ class Operator:
             enqueue=self._queue.add,
             failed=metrics.scaling_failed,
         )
-        self._access = Access(
-            client=client,
-            cache=self._cache,
-            applier=Applier(client, self._fence),
-            status=StatusWriter(client, self._fence),
-            recorder=Recorder(client, self._fence, settings.pod_name, wall_clock),
-            inquiries=Inquiries(client, Logs(client), LastWordsOfJobs(client)),
-            guards=self._guards,
-            adapters=self._adapters,
-            advice=self.scaling.advice,
-        )
+        self._access = self._ways(client)
         self._client = client
         self._plan = plan
         self._metrics = metrics
@@ -200,6 +190,19 @@ class Operator:
                 logger.warning("the guards' key cannot be read: %s", error)
             await asyncio.sleep(backoff(tries, self._rng, base=1.0, limit=30.0))
             tries += 1
+
+    def _ways(self, client: Client) -> Access:
+        return Access(
+            client=client,
+            cache=self._cache,
+            applier=Applier(client, self._fence),
+            status=StatusWriter(client, self._fence),
+            recorder=Recorder(client, self._fence, self._settings.pod_name, wall_clock),
+            inquiries=Inquiries(client, Logs(client), LastWordsOfJobs(client)),
+            guards=self._guards,
+            adapters=self._adapters,
+            advice=self.scaling.advice,
+        )
 
     def _reconciler(self, key: bytes) -> Reconciler:
         config = Config(

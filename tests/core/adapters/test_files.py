@@ -2,9 +2,18 @@
 
 import pytest
 
-from .make import World, adapter, digest, engine, engine_name, job_of, ready
+from slmfleet.core.types import Manifest
+
+from .make import World, adapter, digest, engine, engine_name, job_of, ready, report
 
 V1 = engine_name("v1")
+
+
+def ten_minutes_pass(world: World) -> Manifest:
+    """Since the only Job ended."""
+    (job,) = world.jobs.values()
+    job["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-02T02:54:05Z"
+    return job
 
 
 def test_an_adapter_in_the_image_is_read_by_a_ready_engine() -> None:
@@ -57,8 +66,7 @@ def test_a_fetch_that_failed_is_told_and_tried_again_later() -> None:
     world.ended("Failed", {"error": "TooLarge", "message": "5 GB"})
     assert world.condition("Fetched") == ("False", "TooLarge")
     assert world.plan.requeue_after == 600
-    (job,) = world.jobs.values()
-    job["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-02T02:54:05Z"
+    job = ten_minutes_pass(world)
     world.step()
     assert [ref.kind for ref in world.plan.delete] == ["Job"]
     assert world.condition("Fetched") == ("False", "TooLarge")
@@ -95,3 +103,32 @@ def test_the_job_of_an_earlier_source_goes_and_what_it_told_stays() -> None:
     world.step()
     assert {ref.name for ref in world.plan.delete} == before
     assert world.table() == {V1: "legal"}
+
+
+def test_files_that_no_engine_finds_any_more_are_fetched_again() -> None:
+    world = World(adapter(source={"uri": "s3://adapters/legal"}))
+    world.fetched("v1")
+    world.reported(report(["v1"], "v1"), "support-1")
+    world.reported(report(v1="NotFound"), "support-2")
+    assert world.condition("Fetched") == ("True", "Fetched")
+    assert world.plan.requeue_after == 600
+    ten_minutes_pass(world)
+    world.step()
+    assert [ref.kind for ref in world.plan.delete] == ["Job"]
+    assert world.condition("Fetched") == ("False", "Fetching")
+    assert world.message("Fetched") == "pod support-2 does not find the files: they are fetched again"
+    assert world.table() == {V1: "legal"}
+    world.step()
+    assert world.condition("Fetched") == ("False", "Fetching")
+    world.fetched("v2")
+    assert world.condition("Fetched") == ("True", "Fetched")
+    assert world.table() == {V1: "legal", engine_name("v2"): None}
+
+
+def test_other_failures_of_a_load_fetch_nothing_again() -> None:
+    world = World(adapter())
+    world.fetched("v1")
+    ten_minutes_pass(world)
+    world.reported(report(v1="ShapeMismatch"))
+    assert list(world.plan.delete) == []
+    assert world.condition("Fetched") == ("True", "Fetched")

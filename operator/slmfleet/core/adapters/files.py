@@ -17,10 +17,13 @@ from slmfleet.core.times import seconds_since
 from slmfleet.core.types import Config, Inspection, LastWords, Manifest, Observed, Ref
 
 from .adapter import Adapter, Version
+from .reports import FAILED
 from .source import Source, checked, parse, read_facts, source_of
+from .status import Seat
 
 RETRY_SECONDS: Final = 600.0
-"""After so long a fetch that failed is tried again: a Secret or a server may have changed, which nobody watches."""
+"""After so long a fetch that failed is tried again: a Secret or a server may have changed, which nobody watches.
+Likewise one whose files engines do not find: somebody removed them, or made the claim anew."""
 LOOK_SECONDS: Final = 60.0
 """After so long files that a guard refused are looked at again: nobody hears of it when they are put right."""
 
@@ -36,7 +39,7 @@ class Files:
     job: Manifest | None = None
     """The Job that is to exist."""
     delete: Ref | None = None
-    """The Job that failed and is to be made again."""
+    """The Job that is to be made again."""
     inquiry: LastWords | None = None
     inspection: Inspection | None = None
     requeue_after: float | None = None
@@ -60,6 +63,7 @@ class Deployment:
     config: Config
     reader: str | None
     """The address of an engine whose guard can look at files."""
+    seats: tuple[Seat, ...]
     now: datetime
 
 
@@ -124,10 +128,43 @@ def _fetched(adapter: Adapter, source: Source, known: AdapterFacts | None, d: De
         text = f'a Job named "{source.key}" exists and is not ours; it is left as it is: delete it'
         return Files(Statement("False", Reason.NAME_CONFLICT, text))
     found = replace(_progress(adapter, source, existing, d), job=job)
-    if known is None:
+    missed_by = _missed_by(adapter, known or found.facts, d)
+    if known is not None and missed_by is None:
+        # What was fetched stays where it is: the Job only matters where it is the first, or its predecessor is deleted.
+        return replace(_known(adapter, known, Reason.FETCHED, "fetched"), job=job)
+    if existing is None or found.facts is None or missed_by is None:
         return found
-    # What was fetched stays where it is: the Job only matters where it is the first, or its predecessor was deleted.
-    return replace(_known(adapter, known, Reason.FETCHED, "fetched"), job=job)
+    left = _seconds_left(existing, d.now)
+    if left > 0:
+        return replace(found, requeue_after=left)
+    text = f"pod {missed_by} does not find the files: they are fetched again"
+    return Files(Statement("False", Reason.FETCHING, text), job=job, delete=_the_very(existing))
+
+
+def _missed_by(adapter: Adapter, facts: AdapterFacts | None, d: Deployment) -> str | None:
+    """A pod whose engine was to load these files, and did not find them."""
+    if facts is None:
+        return None
+    name = Version(facts.digest, facts.path).named(adapter.served_name)
+    reports = ((seat.name, seat.report.adapters.get(name)) for seat in d.seats if seat.report is not None)
+    return next(
+        (pod for pod, held in reports if held and (held.state, held.reason) == (FAILED, Reason.NOT_FOUND)), None
+    )
+
+
+def _end(job: Manifest | None) -> Manifest | None:
+    """The condition that says how a Job has ended."""
+    conditions = (job or {}).get("status", {}).get("conditions") or ()
+    return next((dict(c) for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None)
+
+
+def _seconds_left(job: Manifest, now: datetime) -> float:
+    """Until a Job that has ended may be made again."""
+    return RETRY_SECONDS - seconds_since((_end(job) or {}).get("lastTransitionTime"), now)
+
+
+def _the_very(job: Manifest) -> Ref:
+    return replace(Ref.of(job), uid=job["metadata"].get("uid", ""))
 
 
 def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deployment) -> Files:
@@ -135,9 +172,7 @@ def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deploym
     if refused is not None:
         text = f"the API server refuses Job {source.key}: {refused.message}"
         return Files(Statement("False", Reason.CHILD_REFUSED, bounded(text)))
-    conditions = (job or {}).get("status", {}).get("conditions") or ()
-    ended = {c["type"]: c for c in conditions if c["status"] == "True"}
-    over = ended.get("Complete") or ended.get("Failed")
+    over = _end(job)
     if job is None or over is None:
         return Files(Statement("False", Reason.FETCHING, f"Job {source.key} fetches {adapter.spec.source.uri}"))
     inquiry = LastWords(source.key, f"{job['metadata'].get('uid')}/{over['type']}")
@@ -145,14 +180,14 @@ def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deploym
     if words is None:
         return Files(Statement("False", Reason.FETCHING, f"Job {source.key} has ended"), inquiry=inquiry)
     told = parse(words)
-    if "Failed" in ended and not (isinstance(told, dict) and "error" in told):
+    if over["type"] == "Failed" and not (isinstance(told, dict) and "error" in told):
         told = {"error": Reason.FETCH_FAILED.value, "message": over.get("message") or "the Job failed"}
     read = _known(adapter, read_facts(adapter, source, told), Reason.FETCHED, "fetched")
     if read.facts is not None:
         return replace(read, inquiry=inquiry)
     text = f"Job {source.key}: {read.fetched.message}"
-    left = RETRY_SECONDS - seconds_since(over.get("lastTransitionTime"), d.now)
-    again = replace(Ref.of(job), uid=job["metadata"].get("uid", "")) if left <= 0 else None
+    left = _seconds_left(job, d.now)
+    again = _the_very(job) if left <= 0 else None
     return Files(
         Statement("False", read.fetched.reason, text), delete=again, inquiry=inquiry, requeue_after=max(left, 1.0)
     )

@@ -65,14 +65,15 @@ def adapters_plan(
         return AdapterPlan(Plan(outcomes=outcomes, patches=_labels(observed, {})), ready=_ready(outcomes))
     seats = _seats(observed)
     reader = next((pod["status"]["podIP"] for pod in seats if is_ready(pod)), None)
-    d = Deployment(observed, names, spec, accepted.accelerator, replicas, config, reader, now)
+    known = tuple(_seat(pod, observed.reports) for pod in seats)
+    d = Deployment(observed, names, spec, accepted.accelerator, replicas, config, reader, known, now)
     read = {m["metadata"]["name"]: read_adapter(m) for m in in_order(observed.adapters)}
     adapters = [adapter for adapter in read.values() if isinstance(adapter, Adapter)]
     taken = conflicts(adapters, names, spec)
     unread = {name: found for name, found in read.items() if isinstance(found, Verdict)} | dict(taken)
     served = [adapter for adapter in adapters if adapter.name not in taken]
     files = {adapter.name: files_of(adapter, d) for adapter in served}
-    situations = _situations(served, files, seats, observed, d)
+    situations = _situations(served, files, d)
     outcomes = tuple(
         _untaken(m, unread[name], now, keep=False) if name in unread else _outcome(m, situations[name], now)
         for m in in_order(observed.adapters)
@@ -124,8 +125,6 @@ def _spreads(situations: Iterable[Situation]) -> Iterator[Spread]:
 def _situations(
     adapters: Iterable[Adapter],
     files: Mapping[str, Files],
-    seats: list[Manifest],
-    observed: Observed,
     d: Deployment,
 ) -> dict[str, Situation]:
     """Where each adapter is to be, and in which versions."""
@@ -136,23 +135,22 @@ def _situations(
     }
     # An adapter that has nothing to load keeps nobody from a slot.
     loadable = [a for a in adapters if a.track.active or (files[a.name].facts and objections[a.name] is None)]
-    known = [_seat(pod, observed.reports) for pod in seats]
-    demand = _demand(known)
-    wishes = [_wish(a, known, demand[a.served_name]) for a in loadable]
+    demand = _demand(d.seats)
+    wishes = [_wish(a, d.seats, demand[a.served_name]) for a in loadable]
     capacity = slots(d.spec)
     crowded = refused(wishes, capacity)
-    pods = [Pod(seat.name, seat.ready and seat.report is not None, seat.leaving) for seat in known]
+    pods = [Pod(seat.name, seat.ready and seat.report is not None, seat.leaving) for seat in d.seats]
     chosen = place(wishes, pods, capacity)
-    used = {seat.name: sum(seat.name in places for places in chosen.values()) for seat in known}
-    leaving = sum(seat.leaving for seat in known)
-    staying = len(known) - leaving
+    used = {seat.name: sum(seat.name in places for places in chosen.values()) for seat in d.seats}
+    leaving = sum(seat.leaving for seat in d.seats)
+    staying = len(d.seats) - leaving
     fleet = max(staying, d.replicas - leaving)  # a rollout may have more for a while
     found = {}
     # Who has a second version loaded already comes first, so that nobody takes the slot that it is in.
     for a in sorted(adapters, key=lambda a: a.track.previous is None):
         its = tuple(
             replace(seat, before=a.pods.get(seat.name)) if seat.unheard else seat
-            for seat in known
+            for seat in d.seats
             if seat.name in chosen.get(a.name, frozenset())
         )
         verdict = objections[a.name] or (_crowded(d.names, capacity) if a.name in crowded else None)

@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 
-from slmfleet.core.types import AdapterOutcome, Event, Manifest, Plan, TableOrder
+from slmfleet.core.names import ADAPTER
+from slmfleet.core.types import AdapterOutcome, Event, Manifest, Observed, Plan, Ref, TableOrder
+from slmfleet.kube.errors import RefusedError
+from slmfleet.kube.queue import Result
+from slmfleet.kube.resources import DEPLOYMENTS, JOBS
 from slmfleet.runtime.objects import LORA_ADAPTERS
 
-from .world import World, world
+from .world import SERVICE, World, child, world
 
 pytestmark = pytest.mark.looptime
 
@@ -60,3 +64,38 @@ async def test_an_adapter_without_its_deployment_says_so() -> None:
     assert (status["phase"], status["loaded"]) == ("Pending", "0/0")
     assert {c["reason"] for c in status["conditions"]} == {"DeploymentMissing"}
     assert made.client.count("apply", "Event") == 1
+
+
+async def test_a_job_that_is_refused_to_one_adapter_holds_up_no_other_write() -> None:
+    job = child("Job", "legal-1") | {"apiVersion": JOBS.api_version}
+    job["metadata"]["labels"][ADAPTER] = "legal"
+    made = world()
+    uid = made.client.seed(DEPLOYMENTS, child("Deployment", "old"))["metadata"]["uid"]
+    seeded = made.client.seed(LORA_ADAPTERS, adapter())
+
+    def decide(observed: Observed) -> Plan:
+        told = [f"{failure.adapter}: {failure.message}" for failure in observed.failures]
+        return Plan(
+            apply=(job, SERVICE),
+            delete=(Ref("apps/v1", "Deployment", "old", uid),),
+            tables=(TABLE,),
+            outcomes=(AdapterOutcome(seeded, {"refused": told}),),
+            status={"ready": "0/1"},
+            requeue_after=60.0,
+        )
+
+    made.decide = decide
+    made.client.fail("apply", "Job", RefusedError("exceeded quota: jobs"))
+    assert await made.reconcile() == Result(60.0)
+    assert [call[:2] for call in made.written()] == [
+        ("apply", "Job"),
+        ("apply", "Service"),
+        ("delete", "Deployment"),
+        ("apply-status", "SLMDeployment"),
+        ("apply-status", "LoRAAdapter"),
+    ]
+    assert stored(made)["status"] == {"refused": ["legal: exceeded quota: jobs"]}
+    assert made.outcome("refused") == 1
+    await asyncio.sleep(0.1)
+    assert len(made.sent) == 1
+    await made.adapters.close()

@@ -19,11 +19,11 @@ from .build.guard import config_map_of
 from .guard_token import missing_secret
 from .names import Names
 from .pods import SETUP_SECONDS, PodFacts, inquiries, pod_facts
-from .problems import Verdict, bounded, find_problem
+from .problems import Verdict, bounded, find_problem, refusal
 from .revisions import Revision, expired
 from .scale import Scaled, scale, wanted_replicas
 from .status import Target, accepted_status, rejected_status, transitions
-from .types import Config, Manifest, Observed, Plan, Ref, WriteFailure
+from .types import Config, Manifest, Observed, Plan, Ref
 
 OPTIONAL_KINDS: Final = frozenset({"ServiceAccount", "NetworkPolicy"})
 """Children that a spec may want and another not; what a user keeps something in is none of them."""
@@ -50,9 +50,9 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
         return _rejected(observed, conflict, now, accepted.resolution, requeue_after=RECHECK_SECONDS)
     pods = _pods(observed, now)
     problem = _problem(observed, pods)
-    # A Job that is refused is the trouble of its adapter, which says so.
-    if failures := [failure for failure in observed.failures if failure.ref.kind != "Job"]:
-        status = rejected_status(observed.slm, _refused(failures[0]), deployment, problem, now, accepted.resolution)
+    # What is refused to an adapter is its own trouble, and it says so.
+    if failures := [failure for failure in observed.failures if not failure.adapter]:
+        status = rejected_status(observed.slm, refusal(failures[0]), deployment, problem, now, accepted.resolution)
     else:
         target = Target(scaled.replicas, observed.advice, observed.cold_start, adapters.ready)
         status = accepted_status(observed.slm, accepted, revision, target, deployment, problem, now)
@@ -131,11 +131,6 @@ def _conflict(names: Names, observed: Observed, desired: list[Manifest]) -> Verd
 def _unaccepted(observed: Observed, verdict: Verdict) -> Verdict:
     text = f"SLMDeployment {observed.slm['metadata']['name']} is not accepted: {verdict.message}"
     return Verdict(Reason.DEPLOYMENT_NOT_ACCEPTED, bounded(text))
-
-
-def _refused(failure: WriteFailure) -> Verdict:
-    text = f"the API server refuses {failure.ref.kind} {failure.ref.name}: {failure.message}"
-    return Verdict(Reason.CHILD_REFUSED, bounded(text))
 
 
 def _obsolete(

@@ -17,7 +17,7 @@ from slmfleet.engine.redact import redact
 
 from .pod_status import NO_IMAGE, NOT_MADE
 from .pods import PodFacts
-from .types import Manifest, PodEventsRequest
+from .types import Manifest, PodEventsRequest, WriteFailure
 
 MAX_MESSAGE: Final = 1024
 _SECRET: Final = re.compile(r"\bsecret \"|\bin Secret ")
@@ -30,6 +30,12 @@ class Verdict:
 
     reason: Reason
     message: str
+
+
+def refusal(failure: WriteFailure) -> Verdict:
+    """What the API server said to a write."""
+    text = f"the API server refuses {failure.ref.kind} {failure.ref.name}: {failure.message}"
+    return Verdict(Reason.CHILD_REFUSED, bounded(text))
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class WriteFailure:
 
     ref: Ref
     message: str
+    adapter: str = ""
+    """The LoRAAdapter that the object is for; empty for the fleet's own."""
 
 
 @dataclass(frozen=True)

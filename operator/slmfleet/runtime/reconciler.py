@@ -10,7 +10,7 @@ from typing import Final
 
 from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.build.guard import token
-from slmfleet.core.names import Names
+from slmfleet.core.names import ADAPTER, Names
 from slmfleet.core.types import (
     Config,
     Manifest,
@@ -134,10 +134,11 @@ class Reconciler:
         await self._mark(key, decision.plan.patches)
         failures = await self._apply_all(key, decision)
         if failures:
-            # Nothing is deleted while what should replace it is missing.
             observed = replace(decision.observed, failures=tuple(failures))
             decision = replace(decision, plan=self.plan(observed, self.config, self.wall()))
-        else:
+        # Nothing is deleted while what should replace it is missing; what one adapter lacks holds up no other one.
+        held_up = [failure for failure in failures if not failure.adapter]
+        if not held_up:
             await self._delete(key, decision.plan.delete)
         secret = token(Names.of(slm), self.config.key)
         self.access.guards.tell(key, decision.plan.orders, secret)
@@ -145,7 +146,7 @@ class Reconciler:
         await self._tell(slm, decision.plan)
         await tell_adapters(self.access.status, self.access.recorder, self.objects, decision.plan.outcomes)
         after = decision.plan.requeue_after
-        return ("refused", Result(after, failed=True)) if failures else ("ok", Result(after))
+        return "refused" if failures else "ok", Result(after, failed=bool(held_up))
 
     def _observe(self, slm: Manifest) -> Observed:
         key = name_of(slm)
@@ -236,7 +237,7 @@ class Reconciler:
             written = await self.access.applier.apply(key, manifest, live)
         except RefusedError as error:
             logger.warning("%s %s refused: %s", ref.kind, ref.name, error, extra=about(key))
-            return WriteFailure(ref, str(error))
+            return WriteFailure(ref, str(error), manifest["metadata"].get("labels", {}).get(ADAPTER, ""))
         except NamespaceGoneError:
             raise
         except (ConflictError, NotFoundError):

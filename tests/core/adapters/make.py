@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from slmfleet.core.autoscale.advice import Advice
-from slmfleet.core.types import AdapterOutcome, Manifest, Observed, Plan, Ref
+from slmfleet.core.types import AdapterOutcome, Manifest, Observed, Plan, Ref, WriteFailure
 from tests.core.make import CONFIG, applied, decide, slm
 
 HEX = {name: (name[-1] * 64) for name in ("v1", "v2", "v3")}
@@ -97,13 +97,16 @@ class World:
         self.jobs: dict[Ref, Manifest] = {}
         self.words: dict[str, str] = {}
         self.advice: Advice | None = None
+        self.failures: tuple[WriteFailure, ...] = ()
+        self.services: dict[Ref, Manifest] = {}
         self.plan = Plan()
 
     def observed(self) -> Observed:
         base = applied(self.slm, *self.pods, config=FETCHING)
         return replace(
             base,
-            children={**base.children, **self.jobs},
+            children={**base.children, **self.jobs, **self.services},
+            failures=self.failures,
             adapters=tuple(self.adapters.values()),
             reports=self.reports,
             inspected=self.inspected,

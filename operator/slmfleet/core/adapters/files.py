@@ -12,7 +12,7 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.build.fetch_job import fetch_job
 from slmfleet.core.conditions import Statement
 from slmfleet.core.names import Names
-from slmfleet.core.problems import Verdict, bounded
+from slmfleet.core.problems import Verdict, refusal
 from slmfleet.core.times import seconds_since
 from slmfleet.core.types import Config, Inspection, LastWords, Manifest, Observed, Ref
 
@@ -25,7 +25,8 @@ RETRY_SECONDS: Final = 600.0
 """After so long a fetch that failed is tried again: a Secret or a server may have changed, which nobody watches.
 Likewise one whose files engines do not find: somebody removed them, or made the claim anew."""
 LOOK_SECONDS: Final = 60.0
-"""After so long files that a guard refused are looked at again: nobody hears of it when they are put right."""
+"""After so long what was refused is tried again, by a guard or the API server: nobody hears of it when it is put right.
+"""
 
 
 @dataclass(frozen=True)
@@ -168,10 +169,10 @@ def _the_very(job: Manifest) -> Ref:
 
 
 def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deployment) -> Files:
-    refused = next((f for f in d.observed.failures if f.ref == Ref("batch/v1", "Job", source.key)), None)
-    if refused is not None:
-        text = f"the API server refuses Job {source.key}: {refused.message}"
-        return Files(Statement("False", Reason.CHILD_REFUSED, bounded(text)))
+    failure = next((f for f in d.observed.failures if f.ref == Ref("batch/v1", "Job", source.key)), None)
+    if failure is not None:
+        said = refusal(failure)
+        return Files(Statement("False", said.reason, said.message), requeue_after=LOOK_SECONDS)
     over = _end(job)
     if job is None or over is None:
         return Files(Statement("False", Reason.FETCHING, f"Job {source.key} fetches {adapter.spec.source.uri}"))

@@ -15,13 +15,13 @@ from slmfleet.core.build.adapter_volume import loads_adapters
 from slmfleet.core.conditions import Statement
 from slmfleet.core.names import TRAFFIC, Names
 from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
-from slmfleet.core.problems import Verdict
+from slmfleet.core.problems import Verdict, refusal
 from slmfleet.core.revisions import Revision
 from slmfleet.core.types import AdapterOutcome, Config, Manifest, Observed, Plan, PodPatch, Ref, TableOrder
 
 from .adapter import Adapter, Track, in_order, read_adapter
 from .admission import closed, conflicts, objection, slots
-from .files import Deployment, Files, controller, files_of, obsolete
+from .files import LOOK_SECONDS, Deployment, Files, controller, files_of, obsolete
 from .placement import Pod, Wish, place, refused
 from .reports import Report
 from .status import Seat, Situation, adapters_ready, status_of, transitions, untaken
@@ -93,11 +93,12 @@ def _plan(
     services = [
         adapter_service(d.names, s.adapter.manifest)
         for s in situations.values()
-        if s.adapter.spec.endpoint.service and _ours(d.observed, adapter_service(d.names, s.adapter.manifest))
+        if s.adapter.spec.endpoint.service and (s.no_service is None or s.no_service.reason == Reason.CHILD_REFUSED)
     ]
     entries = {name: tuple(s.step.entries(s.adapter.served_name)) for name, s in situations.items()}
     everywhere = [line for name, s in situations.items() if s.adapter.replicas is None for line in entries[name]]
     waits = [known.requeue_after for known in files.values()] + [s.step.requeue_after for s in situations.values()]
+    waits += [LOOK_SECONDS for s in situations.values() if s.no_service is not None]
     again = {known.delete for known in files.values() if known.delete is not None}
     missing = [job for job in jobs if Ref.of(job) not in d.observed.children]
     plan = Plan(
@@ -161,8 +162,10 @@ def _situations(
         for seat in its:
             used[seat.name] += second
         wanted, room = (each if a.replicas is None else min(a.replicas, each) for each in (fleet, staying))
-        known_of = files[a.name]
-        found[a.name] = Situation(a, verdict, known_of.fetched, known_of.facts, target, step, its, wanted, room)
+        known_of, service = files[a.name], _no_service(a, d)
+        found[a.name] = Situation(
+            a, verdict, known_of.fetched, known_of.facts, target, step, its, wanted, room, service
+        )
     return {a.name: found[a.name] for a in adapters}
 
 
@@ -255,9 +258,16 @@ def _seat(pod: Manifest, reports: Mapping[str, Any]) -> Seat:
         return Seat(name, ready, None, silence=why, leaving=leaving)
 
 
-def _ours(observed: Observed, manifest: Manifest) -> bool:
-    existing = observed.children.get(Ref.of(manifest))
-    return existing is None or controller(existing) == controller(manifest)
+def _no_service(adapter: Adapter, d: Deployment) -> Verdict | None:
+    """Why an adapter does not have the Service that it wants."""
+    if not adapter.spec.endpoint.service:
+        return None
+    wanted = adapter_service(d.names, adapter.manifest)
+    ref, existing = Ref.of(wanted), d.observed.children.get(Ref.of(wanted))
+    if existing is not None and controller(existing) != controller(wanted):
+        text = f'a Service named "{ref.name}" exists and is not ours; it is left as it is: delete or rename it'
+        return Verdict(Reason.NAME_CONFLICT, text)
+    return next((refusal(failure) for failure in d.observed.failures if failure.ref == ref), None)
 
 
 def _outdated(names: Names, revision: Revision) -> Verdict | None:

@@ -57,6 +57,8 @@ class Situation:
     """Pods that should have it, those that are still to come included."""
     room: int
     """Pods that there are for it."""
+    no_service: Verdict | None = None
+    """Why it lacks the Service that it wants."""
 
     @cached_property
     def shown(self) -> Version | None:
@@ -213,7 +215,9 @@ def _stays(s: Situation) -> str:
 
 
 def available(s: Situation) -> Statement:
-    """Does anybody get it?"""
+    """Does anybody get it, and in the way that the spec wants?"""
+    if s.no_service is not None:
+        return Statement("False", s.no_service.reason, s.no_service.message)
     if s.answering:
         return Statement("True", Reason.SERVING, f"{s.answering} of {s.wanted} pods answer")
     if s.wanted == 0:

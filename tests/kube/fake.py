@@ -211,7 +211,7 @@ class FakeClient(Client):
 
     async def pod_log(self, namespace: str, pod: str, query: Query, *, limit: int) -> bytes:
         self.calls.append(("log", "Pod", pod))
-        answer = self.logs.get((pod, dict(query)["previous"] == "true"), NotFoundError("no log"))
+        answer = self.logs.get((pod, dict(query).get("previous") == "true"), NotFoundError("no log"))
         if isinstance(answer, KubeError):
             raise answer
         return answer[-limit:]

@@ -11,6 +11,7 @@ from slmfleet.core.types import Config, Manifest, Observed, Plan
 from slmfleet.kube.apply import Applier
 from slmfleet.kube.cache import Cache, Selection
 from slmfleet.kube.events import Recorder
+from slmfleet.kube.job_progress import ProgressOfJobs
 from slmfleet.kube.last_words import LastWordsOfJobs
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.queue import Result
@@ -79,7 +80,9 @@ class World:
             applier=Applier(self.client, lambda: 30.0),
             status=StatusWriter(self.client, lambda: 30.0),
             recorder=Recorder(self.client, lambda: 30.0, "slmfleet-0", lambda: NOW),
-            inquiries=Inquiries(self.client, Logs(self.client), LastWordsOfJobs(self.client)),
+            inquiries=Inquiries(
+                self.client, Logs(self.client), LastWordsOfJobs(self.client), ProgressOfJobs(self.client)
+            ),
             guards=Guards(self.woken.append, self._send),
             adapters=self.adapters,
             advice=self.advice.get,

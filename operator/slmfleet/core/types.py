@@ -65,7 +65,15 @@ class LastWords:
     key: str
 
 
-Inquiry = LogRequest | PodEventsRequest | LastWords
+@dataclass(frozen=True)
+class JobProgress:
+    """The last line of a running Job's pod, or why that does not run; `key` changes as time passes."""
+
+    job: str
+    key: str
+
+
+Inquiry = LogRequest | PodEventsRequest | LastWords | JobProgress
 """What no watch delivers and only some situations need: asked for by a plan, answered before anything is written."""
 
 

@@ -7,7 +7,8 @@ from .client import Client
 from .resources import PODS, Manifest
 
 _KEPT: Final = 1024
-_JOB: Final = "batch.kubernetes.io/job-name"
+JOB_LABEL: Final = "batch.kubernetes.io/job-name"
+"""The label of a Job's pods, by its controller."""
 
 
 class LastWordsOfJobs:
@@ -23,7 +24,7 @@ class LastWordsOfJobs:
         `key` names the Job's end: it is asked for once, unless nobody had said anything.
         """
         if key not in self._known:
-            pods, _ = await self._client.list(PODS, namespace, labels=f"{_JOB}={job}")
+            pods, _ = await self._client.list(PODS, namespace, labels=f"{JOB_LABEL}={job}")
             self._known[key] = _newest(pods)
         words = self._known[key]
         self._known.move_to_end(key)

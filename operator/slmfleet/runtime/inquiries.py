@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slmfleet.core.types import Inquiry, LastWords, LogRequest, Manifest, Ref
+from slmfleet.core.types import Inquiry, JobProgress, LastWords, LogRequest, Manifest, Ref
 from slmfleet.kube.client import Client
 from slmfleet.kube.errors import NotFoundError
+from slmfleet.kube.job_progress import ProgressOfJobs
 from slmfleet.kube.last_words import LastWordsOfJobs
 from slmfleet.kube.logs import Logs
 from slmfleet.kube.pod_events import latest_warning
@@ -20,6 +21,7 @@ class Inquiries:
     client: Client
     logs: Logs
     last_words: LastWordsOfJobs
+    progress: ProgressOfJobs
 
     async def answer(self, namespace: str, inquiry: Inquiry) -> str:
         """What there is to be told; "" for nothing. Raises KubeError."""
@@ -27,6 +29,8 @@ class Inquiries:
             return await self.logs.tail(namespace, inquiry.pod, inquiry.container, key=inquiry.key)
         if isinstance(inquiry, LastWords):
             return await self.last_words.of(namespace, inquiry.job, key=inquiry.key)
+        if isinstance(inquiry, JobProgress):
+            return await self.progress.of(namespace, inquiry.job, key=inquiry.key)
         return await latest_warning(self.client, namespace, inquiry.uid)
 
 

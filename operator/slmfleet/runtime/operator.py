@@ -23,6 +23,7 @@ from slmfleet.kube.cache import Cache, Selection
 from slmfleet.kube.client import Client
 from slmfleet.kube.errors import KubeError, TransientError
 from slmfleet.kube.events import Recorder
+from slmfleet.kube.job_progress import ProgressOfJobs
 from slmfleet.kube.keys import own_key
 from slmfleet.kube.last_words import LastWordsOfJobs
 from slmfleet.kube.lease import Lease
@@ -198,7 +199,7 @@ class Operator:
             applier=Applier(client, self._fence),
             status=StatusWriter(client, self._fence),
             recorder=Recorder(client, self._fence, self._settings.pod_name, wall_clock),
-            inquiries=Inquiries(client, Logs(client), LastWordsOfJobs(client)),
+            inquiries=Inquiries(client, Logs(client), LastWordsOfJobs(client), ProgressOfJobs(client)),
             guards=self._guards,
             adapters=self._adapters,
             advice=self.scaling.advice,

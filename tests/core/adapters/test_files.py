@@ -1,8 +1,13 @@
 """Where an adapter's files come from, and what becomes of the Jobs that fetch them."""
 
+from datetime import timedelta
+
 import pytest
 
-from slmfleet.core.types import Manifest
+from slmfleet.core.times import stamp
+from slmfleet.core.types import JobProgress, Manifest
+from slmfleet.fetcher.report import EVERY_SECONDS, Report
+from tests.core.make import NOW
 
 from .make import World, adapter, digest, engine, engine_name, job_of, ready, report
 
@@ -132,3 +137,59 @@ def test_other_failures_of_a_load_fetch_nothing_again() -> None:
     world.reported(report(v1="ShapeMismatch"))
     assert list(world.plan.delete) == []
     assert world.condition("Fetched") == ("True", "Fetched")
+
+
+def running(world: World, seconds: int) -> None:
+    """All Jobs have run for so long."""
+    for job in world.jobs.values():
+        job["status"] = {"startTime": stamp(NOW - timedelta(seconds=seconds))}
+
+
+def asked(world: World) -> list[str]:
+    return [inquiry.key for inquiry in world.plan.inquiries if isinstance(inquiry, JobProgress)]
+
+
+def test_a_running_fetch_is_asked_how_far_it_is_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(adapter())
+    world.step()
+    (job,) = world.jobs.values()
+    keys = []
+    for seconds in (9, 10, 19, 20):
+        running(world, seconds)
+        world.step()
+        keys.append(asked(world))
+        assert world.plan.requeue_after == 10
+    assert keys == [
+        [],
+        [key := f"{job['metadata']['uid']}/progress/1"],
+        [key],
+        [f"{job['metadata']['uid']}/progress/2"],
+    ]
+
+    times = iter((0.0, EVERY_SECONDS, EVERY_SECONDS))
+    Report(None, (), lambda: next(times)).arrived(120 * 2**20 + 5, 300 * 2**20)
+    world.words[keys[-1][0]] = capsys.readouterr().out.strip()
+    world.step()
+    text = f"Job {job['metadata']['name']} fetches s3://adapters/legal: fetched 120 of 300 MiB"
+    assert world.message("Fetched") == text
+    assert world.condition("Fetched") == ("False", "Fetching")
+    assert world.outcome().events == ()
+
+
+def test_why_a_fetch_does_not_run_is_told() -> None:
+    world = World(adapter())
+    world.step()
+    running(world, 10)
+    world.step()
+    world.words[asked(world)[0]] = "ErrImagePull: not found"
+    world.step()
+    assert world.message("Fetched").endswith(" fetches s3://adapters/legal: ErrImagePull: not found")
+
+
+def test_of_many_running_fetches_the_oldest_are_asked() -> None:
+    adapters = [adapter(f"a{n}", servedName=f"a{n}", source={"uri": f"s3://adapters/a{n}"}) for n in range(9)]
+    world = World(*adapters)
+    world.step()
+    running(world, 10)
+    world.step()
+    assert [key.rpartition("-")[0].partition("-")[0] for key in asked(world)] == [f"a{n}" for n in range(8)]

@@ -1,5 +1,6 @@
 """What is known of each adapter's files, and what has to be done to know more."""
 
+import re
 from collections.abc import Set
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,9 +13,9 @@ from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.build.fetch_job import fetch_job
 from slmfleet.core.conditions import Statement
 from slmfleet.core.names import Names
-from slmfleet.core.problems import Verdict, refusal
+from slmfleet.core.problems import Verdict, bounded, refusal
 from slmfleet.core.times import seconds_since
-from slmfleet.core.types import Config, Inspection, LastWords, Manifest, Observed, Ref
+from slmfleet.core.types import Config, Inspection, JobProgress, LastWords, Manifest, Observed, Ref
 
 from .adapter import Adapter, Version
 from .reports import FAILED
@@ -27,6 +28,13 @@ Likewise one whose files engines do not find: somebody removed them, or made the
 LOOK_SECONDS: Final = 60.0
 """After so long what was refused is tried again, by a guard or the API server: nobody hears of it when it is put right.
 """
+
+PROGRESS_SECONDS: Final = 10
+"""So often at most a status says how far a fetch is."""
+
+_BYTES: Final = re.compile(r"(\d+) of (\d+) bytes")
+"""How far a fetch is, as fetcher/report.py says it."""
+_MIB: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Files:
     """The Job that is to exist."""
     delete: Ref | None = None
     """The Job that is to be made again."""
-    inquiry: LastWords | None = None
+    inquiry: LastWords | JobProgress | None = None
     inspection: Inspection | None = None
     requeue_after: float | None = None
 
@@ -168,6 +176,22 @@ def _the_very(job: Manifest) -> Ref:
     return replace(Ref.of(job), uid=job["metadata"].get("uid", ""))
 
 
+def _under_way(adapter: Adapter, source: Source, job: Manifest | None, d: Deployment) -> Files:
+    """Its pod is asked how far it is, but not while it is as quick as it should be."""
+    text = f"Job {source.key} fetches {adapter.spec.source.uri}"
+    started = (job or {}).get("status", {}).get("startTime")
+    if job is None or not started:
+        return Files(Statement("False", Reason.FETCHING, text))
+    age = int(seconds_since(started, d.now)) // PROGRESS_SECONDS
+    inquiry = JobProgress(source.key, f"{job['metadata'].get('uid')}/progress/{age}") if age > 0 else None
+    said = d.observed.answers.get(inquiry.key, "") if inquiry is not None else ""
+    if match := _BYTES.fullmatch(said):
+        done, total = (int(number) // _MIB for number in match.groups())
+        said = f"fetched {done} of {total} MiB"
+    statement = Statement("False", Reason.FETCHING, bounded(f"{text}: {said}" if said else text))
+    return Files(statement, inquiry=inquiry, requeue_after=float(PROGRESS_SECONDS))
+
+
 def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deployment) -> Files:
     failure = next((f for f in d.observed.failures if f.ref == Ref("batch/v1", "Job", source.key)), None)
     if failure is not None:
@@ -175,7 +199,7 @@ def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deploym
         return Files(Statement("False", said.reason, said.message), requeue_after=LOOK_SECONDS)
     over = _end(job)
     if job is None or over is None:
-        return Files(Statement("False", Reason.FETCHING, f"Job {source.key} fetches {adapter.spec.source.uri}"))
+        return _under_way(adapter, source, job, d)
     inquiry = LastWords(source.key, f"{job['metadata'].get('uid')}/{over['type']}")
     words = d.observed.answers.get(inquiry.key)
     if words is None:

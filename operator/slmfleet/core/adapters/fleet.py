@@ -17,7 +17,18 @@ from slmfleet.core.names import TRAFFIC, Names
 from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
 from slmfleet.core.problems import Verdict, refusal
 from slmfleet.core.revisions import Revision
-from slmfleet.core.types import AdapterOutcome, Config, Manifest, Observed, Plan, PodPatch, Ref, TableOrder
+from slmfleet.core.types import (
+    AdapterOutcome,
+    Config,
+    Inquiry,
+    JobProgress,
+    Manifest,
+    Observed,
+    Plan,
+    PodPatch,
+    Ref,
+    TableOrder,
+)
 
 from .adapter import Adapter, Track, in_order, read_adapter
 from .admission import closed, conflicts, objection, slots
@@ -29,6 +40,8 @@ from .tables import table, table_config_map
 from .versions import Place, Step, advance
 
 LABEL_PREFIX: Final = adapter_label("")
+FETCHES_ASKED: Final = 8
+"""So many running Jobs of a fleet at most are asked how far they are: each costs two requests to the API server."""
 
 Entry = tuple[str, Mapping[str, Any]]
 """A line of a table: engine-side name, and what is to be loaded under it."""
@@ -105,7 +118,7 @@ def _plan(
         apply=(*services, *missing),
         delete=(*obsolete(d.observed, {Ref.of(each) for each in (*services, *jobs)}), *sorted(again)),
         patches=_labels(d.observed, situations),
-        inquiries=tuple(known.inquiry for known in files.values() if known.inquiry is not None),
+        inquiries=_inquiries(files.values()),
         inspections=tuple(known.inspection for known in files.values() if known.inspection is not None),
         tables=_orders(seats, situations, entries),
         outcomes=outcomes,
@@ -121,6 +134,13 @@ def _spreads(situations: Iterable[Situation]) -> Iterator[Spread]:
         if s.adapter.replicas is not None:
             answering = frozenset(seat.name for seat in s.seats if s.serving(seat) is not None)
             yield Spread(s.adapter.replicas, answering, frozenset(seat.name for seat in s.staying))
+
+
+def _inquiries(files: Iterable[Files]) -> tuple[Inquiry, ...]:
+    """Every last word, and how far some fetches are: the oldest adapters' that are under way."""
+    asked = [known.inquiry for known in files if known.inquiry is not None]
+    running = [inquiry for inquiry in asked if isinstance(inquiry, JobProgress)]
+    return (*(inquiry for inquiry in asked if not isinstance(inquiry, JobProgress)), *running[:FETCHES_ASKED])
 
 
 def _situations(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from slmfleet.fetcher.credentials import collect, secrets_of
+from slmfleet.api.loraadapter import Credentials
+from slmfleet.fetcher.credentials import AUTHORITY, KEYS, collect, secrets_of
 from slmfleet.fetcher.errors import FetchError
 
 
@@ -75,3 +76,8 @@ def test_addresses_and_regions_may_be_shown() -> None:
 def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="CA_CERTIFICATE is no certificate in PEM format"):
         collect("s3", secret(tmp_path, CA_CERTIFICATE="certificate"), {})
+
+
+def test_the_manifests_reference_names_every_key_that_is_read() -> None:
+    told = Credentials.model_fields["keys"].description or ""
+    assert [key for keys in (*KEYS.values(), (AUTHORITY,)) for key in keys if key not in told] == []

@@ -53,7 +53,8 @@ class Credentials(ApiModel):
         max_length=8,
         description="Keys of the Secret by what they are for, where they are not named so: HF_TOKEN, HF_ENDPOINT; "
         "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL; "
-        "GOOGLE_SERVICE_ACCOUNT_KEY, STORAGE_EMULATOR_HOST.",
+        "GOOGLE_SERVICE_ACCOUNT_KEY, STORAGE_EMULATOR_HOST (an emulator's address); for each of them CA_CERTIFICATE, "
+        "certificates as PEM where no public authority vouches for the endpoint. Others are not read.",
     )
 
 

@@ -18,6 +18,7 @@ class AdapterFacts(ApiModel):
     path: str = Field(max_length=1024, description="Where engines find it.")
     size: int = Field(0, description="Bytes of its files.")
     base: str | None = Field(None, max_length=512, description="The model that it says it was trained on.")
+    revision: str | None = Field(None, max_length=256, description="The revision of that model that it says.")
     rank: int | None = Field(None, description="Its largest rank.")
     targets: list[str] | None = Field(
         None, max_length=MAX_TARGETS, description="Modules of the model that it changes, by its weights."
@@ -47,6 +48,7 @@ class AdapterFacts(ApiModel):
             "digest": digest,
             "size": said.get("bytes", 0),
             "base": said.get("base"),
+            "revision": said.get("revision"),
             "rank": max((rank for rank in ranks if isinstance(rank, int)), default=None),
             "targets": (said.get("targets") or [])[:MAX_TARGETS] or None,
             "bias": said.get("bias"),

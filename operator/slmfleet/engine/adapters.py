@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 
 from .container import PVC_MOUNT, local_claim
+from .releases import Span
 from .version import EngineVersion
 
 RUNTIME_UPDATES: Final = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
@@ -23,6 +25,9 @@ PATTERNS_SINCE: Final = EngineVersion((0, 32, 0))
 HEADS: Final = ("classifier", "score")
 HEADS_SINCE: Final = EngineVersion((0, 31, 0))
 """modules_to_save may be these, of classification models."""
+FP8_EXPERTS_WRONG: Final = Span("0.20.0", "0.23.0")
+"""Releases that give adapters of a mixture's experts the activations as they are quantized to FP8: the answers are
+gibberish (vllm#42007, 0.19.0 was right; fixed by vllm#42120, whose lora_x is in triton_moe.py of 0.24.0)."""
 TABLE_FOLDER: Final = "/etc/slmfleet-adapters"
 TABLE_FILE: Final = "table.json"
 _SERVERS: Final = ("--api-server-count", "--api_server_count", "-asc")
@@ -44,6 +49,15 @@ def unserved(features: Iterable[str], modules_to_save: Iterable[str], release: E
     heads = HEADS if release >= HEADS_SINCE else ()
     saved = [module for module in modules_to_save if module not in heads]
     return [*found, *([f"modules_to_save {', '.join(saved)}"] if saved else [])]
+
+
+def spoils_experts(spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec) -> bool:
+    """Whether adapters that change a mixture's experts are answered with wrong numbers.
+
+    Only a GPU with FP8 computes in it; others keep the activations (Marlin).
+    """
+    in_fp8 = spec.engine.quantization == "fp8" and accelerator.fp8_tflops is not None
+    return in_fp8 and FP8_EXPERTS_WRONG.holds(EngineVersion.parse(spec.engine.version))
 
 
 def guard_config(spec: SLMDeploymentSpec) -> dict[str, Any]:

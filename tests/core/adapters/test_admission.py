@@ -107,6 +107,56 @@ def test_the_older_adapter_keeps_a_name() -> None:
     assert world.message("Accepted", "base").startswith('spec.servedName: support serves its model as "support"')
 
 
+PINNED = "3f1c" * 10
+
+
+@pytest.mark.parametrize(
+    ("served", "said", "spec", "fits"),
+    [
+        (None, PINNED, {}, True),
+        (PINNED, None, {}, True),
+        (PINNED, PINNED, {}, True),
+        (PINNED, PINNED[:8], {}, True),
+        ("v1", "v1.1", {}, False),
+        (PINNED, "0" * 40, {}, False),
+        (PINNED, "0" * 40, {"baseModel": "Qwen/Qwen3-8B"}, True),
+    ],
+)
+def test_an_adapter_of_another_revision_is_refused_unless_somebody_says_that_it_suits(
+    served: str | None, said: str | None, spec: dict[str, Any], fits: bool
+) -> None:
+    deployment = fleet()
+    deployment["spec"]["model"] |= {} if served is None else {"revision": served}
+    world = World(adapter(**spec), slm=deployment)
+    world.fetched(revision=said)
+    assert world.condition("Accepted") == (("True", "Accepted") if fits else ("False", "BaseModelMismatch"))
+    if not fits:
+        text = f'its base is revision "{said}" of Qwen/Qwen3-8B, and the deployment serves "{served}"'
+        assert text in world.message("Accepted")
+
+
+@pytest.mark.parametrize(
+    ("release", "quantization", "gpu", "moe", "refused"),
+    [
+        ("0.19.0", "fp8", "nvidia-l4", True, False),
+        ("0.20.0", "fp8", "nvidia-l4", True, True),
+        ("0.23.0", "fp8", "nvidia-l4", True, True),
+        ("0.24.0", "fp8", "nvidia-l4", True, False),
+        ("0.22.0", "fp8", "nvidia-l4", False, False),
+        ("0.22.0", None, "nvidia-l4", True, False),
+        ("0.22.0", "fp8", "nvidia-a10g", True, False),  # has no FP8
+    ],
+)
+def test_experts_of_fp8_models_take_no_adapters_in_releases_that_answer_them_wrongly(
+    release: str, quantization: str | None, gpu: str, moe: bool, refused: bool
+) -> None:
+    engine = {"version": release, "lora": LORA} | ({} if quantization is None else {"quantization": quantization})
+    world = World(adapter(), slm=slm(engine=engine, accelerator={"class": gpu}))
+    world.fetched(moe=moe)
+    assert world.condition("Accepted") == (("False", "UnsupportedAdapter") if refused else ("True", "Accepted"))
+    assert ("vllm#42007" in world.message("Accepted")) == refused
+
+
 def test_adapters_beyond_the_slots_are_refused_unless_they_have_nothing_to_load() -> None:
     names = ["a", "b", "c"]
     world = World(*(adapter(name) for name in names), slm=fleet(maxAdapters=2, maxCpuAdapters=2))

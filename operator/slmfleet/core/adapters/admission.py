@@ -3,15 +3,17 @@
 vLLM takes an adapter of another base model as long as the shapes fit, and dies or answers 500 for much of the rest.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.adapter_facts import AdapterFacts
 from slmfleet.api.conditions import Reason
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.names import Names
 from slmfleet.core.problems import Verdict
-from slmfleet.engine.adapters import enabled, unserved
+from slmfleet.engine.adapters import enabled, spoils_experts, unserved
 from slmfleet.engine.version import EngineVersion
 
 from .adapter import Adapter
@@ -19,7 +21,7 @@ from .adapter import Adapter
 DEFAULT_RANK: Final = 16
 """vLLM's --max-lora-rank (vllm/config/lora.py)."""
 
-Check = Callable[[AdapterFacts, Adapter, SLMDeploymentSpec], Verdict | None]
+Check = Callable[[AdapterFacts, Adapter, SLMDeploymentSpec, AcceleratorClassSpec], Verdict | None]
 
 
 def slots(spec: SLMDeploymentSpec) -> int:
@@ -55,7 +57,9 @@ def conflicts(adapters: Iterable[Adapter], names: Names, spec: SLMDeploymentSpec
     return found
 
 
-def base_model(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+def base_model(
+    facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec, _: AcceleratorClassSpec
+) -> Verdict | None:
     """It must say that it was made for this model; equal shapes prove nothing."""
     uri, allowed = spec.model.uri, adapter.spec.base_model
     model = uri.removeprefix("hf://") if uri.startswith("hf://") else None
@@ -71,7 +75,25 @@ def base_model(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec) -
     return Verdict(Reason.BASE_MODEL_MISMATCH, f"the adapter {says}, and the deployment serves {uri}: {fix}")
 
 
-def rank(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+def revision(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec, _: AcceleratorClassSpec) -> Verdict | None:
+    """Other weights under the model's name; spec.baseModel says that they do."""
+    served, said = spec.model.revision, facts.revision
+    if adapter.spec.base_model is not None or served is None or said is None or _same(served, said):
+        return None
+    text = (
+        f'the adapter says that its base is revision "{said}" of {facts.base}, and the deployment serves "{served}": '
+        f"set its spec.model.revision: {said}, or spec.baseModel: {facts.base} if the adapter suits both"
+    )
+    return Verdict(Reason.BASE_MODEL_MISMATCH, text)
+
+
+def _same(one: str, other: str) -> bool:
+    """Commits may be abbreviated."""
+    commits = re.fullmatch("[0-9a-f]{7,40}", one) and re.fullmatch("[0-9a-f]{7,40}", other)
+    return one == other or bool(commits and (one.startswith(other) or other.startswith(one)))
+
+
+def rank(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, __: AcceleratorClassSpec) -> Verdict | None:
     """Slots have one size."""
     most = (spec.engine.lora and spec.engine.lora.max_rank) or DEFAULT_RANK
     if facts.rank is None or facts.rank <= most:
@@ -83,7 +105,21 @@ def rank(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | 
     return Verdict(Reason.RANK_TOO_LARGE, text)
 
 
-def kind(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+def experts(
+    facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec
+) -> Verdict | None:
+    """What this release of vLLM loads and then answers with wrong numbers."""
+    if not facts.moe or not spoils_experts(spec, accelerator):
+        return None
+    text = (
+        f"vLLM {spec.engine.version} answers wrongly where an adapter changes the experts of an fp8 model, as this one "
+        "does (vllm#42007): set the deployment's spec.engine.version to 0.24.0 or later, or serve the model without "
+        "spec.engine.quantization: fp8"
+    )
+    return Verdict(Reason.UNSUPPORTED_ADAPTER, text)
+
+
+def kind(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, __: AcceleratorClassSpec) -> Verdict | None:
     """What this release of vLLM has no code for."""
     release = EngineVersion.parse(spec.engine.version)
     unsupported = [
@@ -98,9 +134,11 @@ def kind(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec) -> Verdict | 
     return Verdict(Reason.UNSUPPORTED_ADAPTER, text)
 
 
-CHAIN: Final[tuple[Check, ...]] = (kind, base_model, rank)
+CHAIN: Final[tuple[Check, ...]] = (kind, experts, base_model, revision, rank)
 
 
-def objection(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec) -> Verdict | None:
+def objection(
+    facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec
+) -> Verdict | None:
     """The first thing that forbids to load these files."""
-    return next((said for check in CHAIN if (said := check(facts, adapter, spec)) is not None), None)
+    return next((said for check in CHAIN if (said := check(facts, adapter, spec, accelerator)) is not None), None)

@@ -150,7 +150,7 @@ def _situations(
 ) -> dict[str, Situation]:
     """Where each adapter is to be, and in which versions."""
     objections = {
-        a.name: files[a.name].refused or (facts and objection(facts, a, d.spec))
+        a.name: files[a.name].refused or (facts and objection(facts, a, d.spec, d.accelerator))
         for a in adapters
         for facts in (files[a.name].facts,)
     }

@@ -1,7 +1,7 @@
 """All adapters of one SLMDeployment: from what is observed to what is to be done about them. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -10,7 +10,7 @@ from slmfleet.api.conditions import Reason
 from slmfleet.api.quantities import seconds
 from slmfleet.core.accept import Accepted
 from slmfleet.core.autoscale.drain import Spread
-from slmfleet.core.build.adapter_service import adapter_label, adapter_service
+from slmfleet.core.build.adapter_service import adapter_service
 from slmfleet.core.build.adapter_volume import loads_adapters
 from slmfleet.core.conditions import Statement
 from slmfleet.core.names import TRAFFIC, Names
@@ -25,13 +25,13 @@ from slmfleet.core.types import (
     Manifest,
     Observed,
     Plan,
-    PodPatch,
     Ref,
     TableOrder,
 )
 
 from .adapter import Adapter, Track, in_order, read_adapter
 from .admission import closed, conflicts, objection, slots
+from .endpoints import endpoints
 from .files import LOOK_SECONDS, Deployment, Files, controller, files_of, obsolete
 from .placement import Pod, Wish, place, refused
 from .reports import Report
@@ -39,7 +39,6 @@ from .status import Seat, Situation, adapters_ready, status_of, transitions, unt
 from .tables import table, table_config_map
 from .versions import Place, Step, advance
 
-LABEL_PREFIX: Final = adapter_label("")
 FETCHES_ASKED: Final = 8
 """So many running Jobs of a fleet at most are asked how far they are: each costs two requests to the API server."""
 
@@ -75,7 +74,9 @@ def adapters_plan(
     shut = closed(names, spec) or _outdated(names, revision)
     if shut is not None:
         outcomes = unserved(observed.adapters, shut, now, keep=False)
-        return AdapterPlan(Plan(outcomes=outcomes, patches=_labels(observed, {})), ready=_ready(outcomes))
+        return AdapterPlan(
+            Plan(outcomes=outcomes, patches=endpoints(observed.pods, {}, now).patches), ready=_ready(outcomes)
+        )
     seats = _seats(observed)
     reader = next((pod["status"]["podIP"] for pod in seats if is_ready(pod)), None)
     known = tuple(_seat(pod, observed.reports) for pod in seats)
@@ -111,16 +112,17 @@ def _plan(
     entries = {name: tuple(s.step.entries(s.adapter.served_name)) for name, s in situations.items()}
     everywhere = [line for name, s in situations.items() if s.adapter.replicas is None for line in entries[name]]
     waits = [known.requeue_after for known in files.values()] + [s.step.requeue_after for s in situations.values()]
-    waits += [LOOK_SECONDS for s in situations.values() if s.no_service is not None]
+    selected = endpoints(d.observed.pods, situations, d.now)
+    waits += [selected.requeue_after, *(LOOK_SECONDS for s in situations.values() if s.no_service is not None)]
     again = {known.delete for known in files.values() if known.delete is not None}
     missing = [job for job in jobs if Ref.of(job) not in d.observed.children]
     plan = Plan(
         apply=(*services, *missing),
         delete=(*obsolete(d.observed, {Ref.of(each) for each in (*services, *jobs)}), *sorted(again)),
-        patches=_labels(d.observed, situations),
+        patches=selected.patches,
         inquiries=_inquiries(files.values()),
         inspections=tuple(known.inspection for known in files.values() if known.inspection is not None),
-        tables=_orders(seats, situations, entries),
+        tables=_orders(d, seats, situations, entries, selected.leaving),
         outcomes=outcomes,
         requeue_after=min((seconds for seconds in waits if seconds is not None), default=None),
     )
@@ -219,12 +221,22 @@ def _step(a: Adapter, target: Any, seats: Iterable[Seat], *, spare: bool, now: d
 
 
 def _orders(
-    seats: Iterable[Manifest], situations: Mapping[str, Situation], entries: Mapping[str, tuple[Entry, ...]]
+    d: Deployment,
+    pods: Iterable[Manifest],
+    situations: Mapping[str, Situation],
+    entries: Mapping[str, tuple[Entry, ...]],
+    leaving: Mapping[str, Sequence[str]],
 ) -> tuple[TableOrder, ...]:
     here: dict[str, list[Entry]] = defaultdict(list)
     for name, situation in situations.items():
         for seat in situation.seats:
             here[seat.name] += entries[name]
+    for seat in d.seats:
+        if stays := [line for name in leaving.get(seat.name, ()) for line in entries[name]]:
+            # What goes keeps its slot until it is gone: what the engine does not have yet waits.
+            has = {} if seat.report is None else seat.report.adapters
+            loaded_first = sorted(here[seat.name], key=lambda line: line[0] not in has)
+            here[seat.name] = [*stays, *loaded_first[: max(slots(d.spec) - len(stays), 0)]]
     return tuple(
         TableOrder(
             pod["metadata"]["uid"],
@@ -232,27 +244,8 @@ def _orders(
             str(engine_status(pod).get("containerID", "")),
             table(here[pod["metadata"]["name"]]),
         )
-        for pod in seats
+        for pod in pods
     )
-
-
-def _labels(observed: Observed, situations: Mapping[str, Situation]) -> tuple[PodPatch, ...]:
-    """The labels that adapters' own Services select by, where they are not as they should be."""
-    patches = []
-    selected: dict[str, dict[str, str]] = defaultdict(dict)
-    for s in situations.values():
-        if s.adapter.spec.endpoint.service:
-            for seat in s.seats:
-                selected[seat.name] |= {adapter_label(s.adapter.name): "true"} if s.serving(seat) is not None else {}
-    for pod in observed.pods:
-        if is_ending(pod):
-            continue  # while no other pod is ready, nodes still send requests to it
-        name, labels = pod["metadata"]["name"], pod["metadata"].get("labels") or {}
-        wanted = selected[name]
-        if {key: value for key, value in labels.items() if key.startswith(LABEL_PREFIX)} != wanted:
-            ref = Ref("v1", "Pod", name, pod["metadata"]["uid"])
-            patches.append(PodPatch(ref, wanted, about="adapters"))
-    return tuple(patches)
 
 
 def _seats(observed: Observed) -> list[Manifest]:

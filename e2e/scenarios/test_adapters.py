@@ -76,7 +76,7 @@ def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespa
     chat.becomes_ready(NAME)
     chat.apply(adapter("legal", "legal", placement={"replicas": 2}, endpoint={"service": True}))
     serves(chat, "legal", made["legal"], pods=2)
-    chosen = chat.eventually(lambda: _pair(chat), "two pods are labelled")
+    chosen = chat.eventually(lambda: _labelled(chat, 2), "two pods are labelled")
     for pod in chat.pods(NAME):
         name = pod["metadata"]["name"]
         with reach(chat.cluster, chat.name, f"pod/{name}", 8000) as endpoint:
@@ -87,11 +87,20 @@ def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespa
         chat.kubectl("delete", "pod", gone, "--wait=false")
 
         def replaced() -> bool:
-            return gone not in (pair := _pair(chat)) and stays in pair
+            return gone not in (pair := _labelled(chat, 2)) and stays in pair
 
         chat.eventually(replaced, "another pod has it, and the one that had it keeps it", within=90)
         serves(chat, "legal", made["legal"], pods=2)
         chat.eventually(lambda: len(_pods(chat)) == 3, "the deleted pod is gone", within=60)
+
+        chat.apply(adapter("legal", "legal", placement={"replicas": 1}, endpoint={"service": True}))
+        serves(chat, "legal", made["legal"], pods=1)
+        (left,) = chat.eventually(lambda: _labelled(chat, 1), "one of the two leaves the Service")
+
+        def only_there() -> bool:
+            return [name for name in _pods(chat) if held(chat, name)["adapters"]] == [left]
+
+        chat.eventually(only_there, "the others have it no more")
     assert answers.failures == []
     assert answers.first_words == {weights_name(made["legal"])}
 
@@ -215,10 +224,10 @@ def _pods(chat: Namespace) -> list[str]:
     return [pod["metadata"]["name"] for pod in chat.objects("pod", f"slmfleet.dev/deployment={NAME}")]
 
 
-def _pair(chat: Namespace) -> list[str]:
-    """The two pods that the adapter's Service selects."""
+def _labelled(chat: Namespace, count: int) -> list[str]:
+    """The pods that the adapter's Service selects: as many as it should."""
     found = [p["metadata"]["name"] for p in chat.objects("pod", LABEL) if "deletionTimestamp" not in p["metadata"]]
-    assert len(found) == 2, found
+    assert len(found) == count, found
     return found
 
 

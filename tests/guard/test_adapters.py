@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from .adapter_pod import N1, V1, V2, AdapterPod, digest, virtually
-from .asgi import WITH_TOKEN
+from .asgi import WITH_TOKEN, Answer
 from .vllm import BASE, Load
 
 
@@ -140,5 +140,38 @@ def test_an_adapter_that_leaves_the_table_while_it_loads_is_unloaded(tmp_path: P
         await pod.put({})
         await asyncio.sleep(5)
         assert (pod.vllm.adapters, await pod.states()) == ({}, {})
+
+    virtually(test)
+
+
+def closes(answer: Answer) -> bool:
+    return answer.headers.get(b"connection") == b"close"
+
+
+def test_clients_of_an_adapter_that_is_to_go_are_sent_elsewhere_with_their_answers(tmp_path: Path) -> None:
+    pod = AdapterPod(tmp_path)
+
+    async def test() -> None:
+        await pod.put({V1: True})
+        await asyncio.sleep(5)
+        assert not closes(await pod.complete("legal"))
+        table = pod.table({V1: True})
+        table["adapters"][N1]["leaving"] = True
+        assert (await pod.call("PUT", "/slmfleet/adapters", table, WITH_TOKEN)).status == 202
+        answer = await pod.complete("legal")
+        assert (answer.status, closes(answer)) == (200, True)
+        assert not closes(await pod.complete(BASE))
+
+    virtually(test)
+
+
+def test_a_client_that_asks_for_what_this_pod_lacks_may_find_it_elsewhere(tmp_path: Path) -> None:
+    pod = AdapterPod(tmp_path)
+
+    async def test() -> None:
+        await pod.put({V1: True})
+        await asyncio.sleep(5)
+        answer = await pod.complete("sales")
+        assert (answer.status, closes(answer)) == (404, True)
 
     virtually(test)

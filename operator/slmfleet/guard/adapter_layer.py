@@ -15,7 +15,7 @@ from .adapter_names import ModelList, Renamed, model_of
 from .adapter_table import MAX_TABLE, TableError, inside, read_table
 from .adapter_tensors import InvalidAdapterError
 from .adapters import Adapters
-from .asgi import App, Message, Receive, Refusal, Scope, Send, answer, read_body, refuse, with_header
+from .asgi import App, Message, Receive, Refusal, Scope, Send, answer, closing, read_body, refuse, with_header
 from .engine_calls import EngineCalls
 from .routes import path_of
 
@@ -67,9 +67,10 @@ class AdapterLayer:
             await refuse(send, Refusal(404, "NotFoundError", f"The model `{model}` does not exist."))
             return
         name = await self.agent.enter(model)
-        if name is None:
-            await self._app(scope, _again(body, receive), send)
+        if name is None:  # the model itself, or nothing that this pod has: then another one may
+            await self._app(scope, _again(body, receive), closing(send, lambda start: start["status"] == 404))
             return
+        send = closing(send, lambda _: self.agent.residents.leaves(name))
         try:
             # FastAPI reads bodies with the same functions: to the engine the two say the same.
             body = json.dumps({**request, "model": name}, separators=(",", ":")).encode()

@@ -79,6 +79,11 @@ class Residents:
             return model  # one of --lora-modules has no alias
         return self.aliases.get(model)
 
+    def leaves(self, name: str) -> bool:
+        """Whether an adapter goes from this pod, so that its clients should not come back."""
+        wanted = self.wanted.get(name)
+        return name in self.adapters and (wanted is None or wanted.leaving)
+
     def take(self, listing: Listing) -> None:
         """What the engine has counts."""
         self.listing = listing

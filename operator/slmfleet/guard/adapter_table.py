@@ -24,6 +24,8 @@ class Wanted(NamedTuple):
 
     path: str
     alias: str | None
+    leaving: bool = False
+    """Whether it is about to go from the table: its clients find it elsewhere."""
 
 
 Table = dict[str, Wanted]
@@ -69,7 +71,7 @@ def _wanted(name: str, entry: Any, roots: list[str]) -> Wanted:  # noqa: ANN401 
         raise TableError(f"{name}: path {str(path)[:300]!r} is not absolute")
     if not inside(path, roots):
         raise TableError(f"{name}: path {path} is outside of {', '.join(roots)}")
-    return Wanted(path, alias)
+    return Wanted(path, alias, entry.get("leaving") is True)
 
 
 def inside(path: str, roots: list[str]) -> bool:

@@ -56,3 +56,15 @@ def with_header(headers: Headers, name: bytes, value: bytes | None) -> Headers:
     """The headers with this one in place of any of its name, or without it."""
     others = [pair for pair in headers if pair[0].lower() != name]
     return others if value is None else [*others, (name, value)]
+
+
+def closing(send: Send, when: Callable[[Message], bool]) -> Send:
+    """`send`, with `Connection: close` on an answer that begins with such a message: next its client goes elsewhere."""
+
+    def sending(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start" and when(message):
+            headers = with_header(list(message.get("headers", ())), b"connection", b"close")
+            message = {**message, "headers": headers}
+        return send(message)
+
+    return sending

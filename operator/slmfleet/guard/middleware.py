@@ -14,12 +14,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from .adapter_layer import INSPECT_ROUTE, TABLE_ROUTE, AdapterLayer
-from .asgi import App, Message, Receive, Refusal, Scope, Send, answer, refuse
+from .asgi import App, Message, Receive, Refusal, Scope, Send, answer, closing, refuse
 from .pod_files import Busy, Token
 from .routes import DISCOVERY, OPEN, UNKEYED, Routes, path_of
 
@@ -183,15 +183,7 @@ class Guard:
         return Refusal(413, "RequestTooLargeError", f"the request body has {size}, {limit}: {advice}")
 
     def _closing(self, send: Send) -> Send:
-        """`send`, with `Connection: close` on an answer that begins while the pod drains."""
-
-        def sending(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start" and self._draining():
-                others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
-                message = {**message, "headers": [*others, (b"connection", b"close")]}
-            return send(message)
-
-        return sending
+        return closing(send, lambda _: self._draining())
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal | None) -> None:
         if refusal is None:

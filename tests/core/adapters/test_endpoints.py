@@ -38,6 +38,9 @@ def test_the_pod_leaves_the_service_and_keeps_the_adapter_until_every_node_knows
     (patch,) = world.plan.patches
     assert (patch.ref.name, patch.labels, patch.about) == ("support-2", {LABEL: ago(0)}, "adapters")
     assert world.table("support-2") == {V1: "legal"}
+    stays, goes = (order.table["adapters"][V1] for order in world.plan.tables)
+    assert stays == {"path": path("v1"), "alias": "legal"}
+    assert goes == stays | {"leaving": True}
     assert world.plan.requeue_after == 5
     assert [pod["name"] for pod in world.outcome().status["pods"]] == ["support-1"]
     world.pods = pods(ago(4))

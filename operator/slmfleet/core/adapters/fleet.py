@@ -232,7 +232,8 @@ def _orders(
         for seat in situation.seats:
             here[seat.name] += entries[name]
     for seat in d.seats:
-        if stays := [line for name in leaving.get(seat.name, ()) for line in entries[name]]:
+        going = (line for name in leaving.get(seat.name, ()) for line in entries[name])
+        if stays := [(name, {**entry, "leaving": True}) for name, entry in going]:
             # What goes keeps its slot until it is gone: what the engine does not have yet waits.
             has = {} if seat.report is None else seat.report.adapters
             loaded_first = sorted(here[seat.name], key=lambda line: line[0] not in has)

@@ -88,7 +88,7 @@ class Speculative(ApiModel):
 
 
 class LoRA(ApiModel):
-    """Room for LoRA adapters beside the model."""
+    """Room for LoRA adapters beside the model. Left out, it follows from the adapters whenever the pods change."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
@@ -105,35 +105,27 @@ class LoRA(ApiModel):
         None,
         ge=1,
         le=1024,
-        description="Adapters that are computed together in a step; their slots take GPU memory. Default 1.",
+        description="Adapters that are computed together in a step; their slots take GPU memory. Left out: up to 8.",
     )
     max_rank: int | None = Field(
         None,
         ge=1,
         le=512,
-        description="Largest rank of an adapter: 8, 16, 32, 64, 128, 256, 320 or 512; 1 since 0.11.1. Default 16.",
+        description="Largest rank of an adapter: 8, 16, 32, 64, 128, 256, 320 or 512; 1 since 0.11.1. Left out: "
+        "16 to 64.",
     )
     max_cpu_adapters: int | None = Field(
         None,
         ge=1,
         le=65_536,
-        description="Adapters that are kept in host memory. An adapter beyond it is read from its files again, so set "
-        "it to the number of adapters and one more, for a version that is loaded beside the one before. Default: one "
-        "more than maxAdapters.",
+        description="Adapters that are kept in host memory. Set it to the number of adapters and one more, for a "
+        "version that is loaded beside the one before. Left out: up to 65.",
     )
     claim_name: ObjectName | None = Field(
         None,
         description="PersistentVolumeClaim whose folder `adapters` the engines read adapters from. Default: the claim "
         "of model.cache.",
     )
-
-    @property
-    def slots(self) -> int:
-        """Adapters that an engine keeps in host memory.
-
-        vLLM's own default leaves no room for a version that is loaded beside the one before it.
-        """
-        return self.max_cpu_adapters or (self.max_adapters or 1) + 1
 
 
 class FeatureFields(ApiModel):

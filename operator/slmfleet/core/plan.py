@@ -37,7 +37,7 @@ def plan(observed: Observed, config: Config, now: datetime) -> Plan:
     accepted = accept(observed.slm, observed.accelerator)
     if isinstance(accepted, Verdict):
         return _rejected(observed, accepted, now)
-    revision = revision_of(names, accepted, _revisions(observed, names), config)
+    revision = revision_of(names, accepted, _revisions(observed, names), observed.adapters, config)
     if revision is None:
         return _rejected(observed, accepted.refusal, now, accepted.resolution)
     deployment = _deployment(observed)

@@ -114,20 +114,21 @@ def choose(
     names: Names,
     inputs: Inputs,
     stored: Iterable[Manifest],
-    render: Callable[[], Rendered] | None,
+    render: Callable[[Manifest | None], Rendered] | None,
     *,
     renderer: str,
     roll_on_upgrade: bool,
 ) -> Revision | None:
     """The revision to run: a stored one with these inputs, or a new one.
 
-    Without `render` nothing new can be made of the inputs: None where nothing stored has them.
+    `render` is given the newest template with these inputs, to keep what does not come from them. Without it nothing
+    new can be made of the inputs: None where nothing stored has them.
     """
     known = sorted(stored, key=lambda r: int(r["revision"]), reverse=True)
     same_inputs = [r for r in known if inputs.same_as(r["data"]["inputs"])]
     if render is None:
         return _stored(names, same_inputs[0]) if same_inputs else None
-    fresh = render()
+    fresh = render(same_inputs[0]["data"]["template"] if same_inputs else None)
     same_template = [r for r in same_inputs if r["data"]["template"] == fresh.template]
     if candidates := same_template if roll_on_upgrade else same_inputs:
         return replace(_stored(names, candidates[0]), outdated=candidates[0]["data"]["template"] != fresh.template)

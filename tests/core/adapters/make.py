@@ -103,8 +103,11 @@ class World:
 
     def observed(self) -> Observed:
         base = applied(self.slm, *self.pods, config=FETCHING)
+        templates = [m["spec"]["template"] for ref, m in base.children.items() if ref.kind == "Deployment"]
+        containers = {"containers": templates[0]["spec"]["containers"]} if templates else {}
         return replace(
             base,
+            pods=tuple(pod | {"spec": containers | pod["spec"]} for pod in base.pods),
             children={**base.children, **self.jobs, **self.services},
             failures=self.failures,
             adapters=tuple(self.adapters.values()),

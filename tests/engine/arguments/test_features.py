@@ -114,8 +114,7 @@ def test_a_draft_in_another_claim_and_a_second_configuration_are_refused() -> No
 @pytest.mark.parametrize(
     ("lora", "expected"),
     [
-        ({}, ["--enable-lora", "--max-cpu-loras", "2"]),
-        ({"maxAdapters": 4}, ["--enable-lora", "--max-loras", "4", "--max-cpu-loras", "5"]),
+        ({}, ["--enable-lora"]),
         (
             {"maxAdapters": 8, "maxRank": 32, "maxCpuAdapters": 16},
             ["--enable-lora", "--max-loras", "8", "--max-lora-rank", "32", "--max-cpu-loras", "16"],

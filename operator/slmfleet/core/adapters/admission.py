@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.adapter_facts import AdapterFacts
 from slmfleet.api.conditions import Reason
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
@@ -17,23 +16,16 @@ from slmfleet.engine.adapters import enabled, spoils_experts, unserved
 from slmfleet.engine.version import EngineVersion
 
 from .adapter import Adapter
+from .files import Deployment
+from .room import more
 
-DEFAULT_RANK: Final = 16
-"""vLLM's --max-lora-rank (vllm/config/lora.py)."""
-
-Check = Callable[[AdapterFacts, Adapter, SLMDeploymentSpec, AcceleratorClassSpec], Verdict | None]
-
-
-def slots(spec: SLMDeploymentSpec) -> int:
-    """Adapters that one engine keeps in host memory (--max-cpu-loras)."""
-    lora = spec.engine.lora
-    return 0 if lora is None else lora.slots
+Check = Callable[[AdapterFacts, Adapter, Deployment], Verdict | None]
 
 
 def closed(names: Names, spec: SLMDeploymentSpec) -> Verdict | None:
     """Why nobody can load adapters into the engines of a deployment."""
     if spec.engine.lora is None:
-        text = f"{names.name} has no spec.engine.lora: set it, {{}} for one adapter, and its pods roll"
+        text = f"{names.name} has no spec.engine.lora: set it, {{}} will do, and its pods roll"
         return Verdict(Reason.LORA_OFF, text)
     if not spec.guard.enabled:
         text = f"{names.name} has spec.guard.enabled: false, and adapters are loaded by the guard: enable it"
@@ -57,11 +49,9 @@ def conflicts(adapters: Iterable[Adapter], names: Names, spec: SLMDeploymentSpec
     return found
 
 
-def base_model(
-    facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec, _: AcceleratorClassSpec
-) -> Verdict | None:
+def base_model(facts: AdapterFacts, adapter: Adapter, d: Deployment) -> Verdict | None:
     """It must say that it was made for this model; equal shapes prove nothing."""
-    uri, allowed = spec.model.uri, adapter.spec.base_model
+    uri, allowed = d.spec.model.uri, adapter.spec.base_model
     model = uri.removeprefix("hf://") if uri.startswith("hf://") else None
     if allowed is not None and facts.base in (None, allowed):
         return None
@@ -75,9 +65,9 @@ def base_model(
     return Verdict(Reason.BASE_MODEL_MISMATCH, f"the adapter {says}, and the deployment serves {uri}: {fix}")
 
 
-def revision(facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec, _: AcceleratorClassSpec) -> Verdict | None:
+def revision(facts: AdapterFacts, adapter: Adapter, d: Deployment) -> Verdict | None:
     """Other weights under the model's name; spec.baseModel says that they do."""
-    served, said = spec.model.revision, facts.revision
+    served, said = d.spec.model.revision, facts.revision
     if adapter.spec.base_model is not None or served is None or said is None or _same(served, said):
         return None
     text = (
@@ -93,35 +83,31 @@ def _same(one: str, other: str) -> bool:
     return one == other or bool(commits and (one.startswith(other) or other.startswith(one)))
 
 
-def rank(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, __: AcceleratorClassSpec) -> Verdict | None:
+def rank(facts: AdapterFacts, _: Adapter, d: Deployment) -> Verdict | None:
     """Slots have one size."""
-    most = (spec.engine.lora and spec.engine.lora.max_rank) or DEFAULT_RANK
-    if facts.rank is None or facts.rank <= most:
+    if facts.rank is None or facts.rank <= d.room.rank:
         return None
     text = (
-        f"the adapter's rank {facts.rank} is more than the {most} of the deployment: raise its "
-        "spec.engine.lora.maxRank, and its pods roll"
+        f"the adapter's rank {facts.rank} is more than the {d.room.rank} of the deployment: {more(d.spec, 'maxRank')}"
     )
     return Verdict(Reason.RANK_TOO_LARGE, text)
 
 
-def experts(
-    facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec
-) -> Verdict | None:
+def experts(facts: AdapterFacts, _: Adapter, d: Deployment) -> Verdict | None:
     """What this release of vLLM loads and then answers with wrong numbers."""
-    if not facts.moe or not spoils_experts(spec, accelerator):
+    if not facts.moe or not spoils_experts(d.spec, d.accelerator):
         return None
     text = (
-        f"vLLM {spec.engine.version} answers wrongly where an adapter changes the experts of an fp8 model, as this one "
-        "does (vllm#42007): set the deployment's spec.engine.version to 0.24.0 or later, or serve the model without "
-        "spec.engine.quantization: fp8"
+        f"vLLM {d.spec.engine.version} answers wrongly where an adapter changes the experts of an fp8 model, as this "
+        "one does (vllm#42007): set the deployment's spec.engine.version to 0.24.0 or later, or serve the model "
+        "without spec.engine.quantization: fp8"
     )
     return Verdict(Reason.UNSUPPORTED_ADAPTER, text)
 
 
-def kind(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, __: AcceleratorClassSpec) -> Verdict | None:
+def kind(facts: AdapterFacts, _: Adapter, d: Deployment) -> Verdict | None:
     """What this release of vLLM has no code for."""
-    release = EngineVersion.parse(spec.engine.version)
+    release = EngineVersion.parse(d.spec.engine.version)
     unsupported = [
         facts.peft_type not in (None, "LORA") and f"peft_type {facts.peft_type}",
         facts.bias not in (None, "none") and f"bias {facts.bias}",
@@ -137,8 +123,6 @@ def kind(facts: AdapterFacts, _: Adapter, spec: SLMDeploymentSpec, __: Accelerat
 CHAIN: Final[tuple[Check, ...]] = (kind, experts, base_model, revision, rank)
 
 
-def objection(
-    facts: AdapterFacts, adapter: Adapter, spec: SLMDeploymentSpec, accelerator: AcceleratorClassSpec
-) -> Verdict | None:
+def objection(facts: AdapterFacts, adapter: Adapter, d: Deployment) -> Verdict | None:
     """The first thing that forbids to load these files."""
-    return next((said for check in CHAIN if (said := check(facts, adapter, spec, accelerator)) is not None), None)
+    return next((said for check in CHAIN if (said := check(facts, adapter, d)) is not None), None)

@@ -19,6 +19,7 @@ from slmfleet.core.types import Config, Inspection, JobProgress, LastWords, Mani
 
 from .adapter import Adapter, Version
 from .reports import FAILED
+from .room import Room
 from .source import Source, checked, parse, read_facts, source_of
 from .status import Seat
 
@@ -69,6 +70,8 @@ class Deployment:
     accelerator: AcceleratorClassSpec
     replicas: int
     """How many pods it is to have."""
+    room: Room
+    """What each of them has for adapters."""
     config: Config
     reader: str | None
     """The address of an engine whose guard can look at files."""

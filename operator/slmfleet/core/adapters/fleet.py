@@ -13,8 +13,8 @@ from slmfleet.core.autoscale.drain import Spread
 from slmfleet.core.build.adapter_service import adapter_service
 from slmfleet.core.build.adapter_volume import loads_adapters
 from slmfleet.core.conditions import Statement
-from slmfleet.core.names import TRAFFIC, Names
-from slmfleet.core.pod_status import engine_status, is_ending, is_finished, is_ready
+from slmfleet.core.names import Names
+from slmfleet.core.pod_status import engine_status, is_ready
 from slmfleet.core.problems import Verdict, refusal
 from slmfleet.core.revisions import Revision
 from slmfleet.core.types import (
@@ -30,11 +30,12 @@ from slmfleet.core.types import (
 )
 
 from .adapter import Adapter, Track, in_order, read_adapter
-from .admission import closed, conflicts, objection, slots
+from .admission import closed, conflicts, objection
 from .endpoints import endpoints
 from .files import LOOK_SECONDS, Deployment, Files, controller, files_of, obsolete
 from .placement import Pod, Wish, place, refused
-from .reports import Report
+from .room import more, smallest
+from .seats import pods_of, seat_of
 from .status import Seat, Situation, adapters_ready, status_of, transitions, untaken
 from .tables import table, table_config_map
 from .versions import Place, Step, advance
@@ -77,10 +78,11 @@ def adapters_plan(
         return AdapterPlan(
             Plan(outcomes=outcomes, patches=endpoints(observed.pods, {}, now).patches), ready=_ready(outcomes)
         )
-    seats = _seats(observed)
+    seats = pods_of(observed)
     reader = next((pod["status"]["podIP"] for pod in seats if is_ready(pod)), None)
-    known = tuple(_seat(pod, observed.reports) for pod in seats)
-    d = Deployment(observed, names, spec, accepted.accelerator, replicas, config, reader, known, now)
+    known = tuple(seat_of(pod, observed.reports) for pod in seats)
+    room = smallest(seats or [revision.template])
+    d = Deployment(observed, names, spec, accepted.accelerator, replicas, room, config, reader, known, now)
     read = {m["metadata"]["name"]: read_adapter(m) for m in in_order(observed.adapters)}
     adapters = [adapter for adapter in read.values() if isinstance(adapter, Adapter)]
     taken = conflicts(adapters, names, spec)
@@ -152,7 +154,7 @@ def _situations(
 ) -> dict[str, Situation]:
     """Where each adapter is to be, and in which versions."""
     objections = {
-        a.name: files[a.name].refused or (facts and objection(facts, a, d.spec, d.accelerator))
+        a.name: files[a.name].refused or (facts and objection(facts, a, d))
         for a in adapters
         for facts in (files[a.name].facts,)
     }
@@ -160,7 +162,7 @@ def _situations(
     loadable = [a for a in adapters if a.track.active or (files[a.name].facts and objections[a.name] is None)]
     demand = _demand(d.seats)
     wishes = [_wish(a, d.seats, demand[a.served_name]) for a in loadable]
-    capacity = slots(d.spec)
+    capacity = d.room.slots
     crowded = refused(wishes, capacity)
     pods = [Pod(seat.name, seat.ready and seat.report is not None, seat.leaving) for seat in d.seats]
     chosen = place(wishes, pods, capacity)
@@ -176,7 +178,7 @@ def _situations(
             for seat in d.seats
             if seat.name in chosen.get(a.name, frozenset())
         )
-        verdict = objections[a.name] or (_crowded(d.names, capacity) if a.name in crowded else None)
+        verdict = objections[a.name] or (_crowded(d) if a.name in crowded else None)
         target = files[a.name].version if verdict is None else None
         spare = all(used[seat.name] < capacity for seat in its)
         step = _step(a, target, its, spare=spare, now=d.now) if a.name not in crowded else Step(Track())
@@ -237,7 +239,7 @@ def _orders(
             # What goes keeps its slot until it is gone: what the engine does not have yet waits.
             has = {} if seat.report is None else seat.report.adapters
             loaded_first = sorted(here[seat.name], key=lambda line: line[0] not in has)
-            here[seat.name] = [*stays, *loaded_first[: max(slots(d.spec) - len(stays), 0)]]
+            here[seat.name] = [*stays, *loaded_first[: max(d.room.slots - len(stays), 0)]]
     return tuple(
         TableOrder(
             pod["metadata"]["uid"],
@@ -247,29 +249,6 @@ def _orders(
         )
         for pod in pods
     )
-
-
-def _seats(observed: Observed) -> list[Manifest]:
-    """Pods that can be given adapters, in order."""
-    pods = [
-        pod
-        for pod in observed.pods
-        if loads_adapters(pod) and pod.get("status", {}).get("podIP") and not is_ending(pod) and not is_finished(pod)
-    ]
-    return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
-
-
-def _seat(pod: Manifest, reports: Mapping[str, Any]) -> Seat:
-    name, uid, ready = pod["metadata"]["name"], pod["metadata"]["uid"], is_ready(pod)
-    leaving = (pod["metadata"].get("labels") or {}).get(TRAFFIC) == "false"
-    if uid not in reports:
-        return Seat(name, ready, None, unheard=True, leaving=leaving)
-    try:
-        return Seat(name, ready, Report.read(reports[uid]), leaving=leaving)
-    except ValueError as error:
-        told = reports[uid]
-        why = str(told["error"] if isinstance(told, dict) and "error" in told else error)
-        return Seat(name, ready, None, silence=why, leaving=leaving)
 
 
 def _no_service(adapter: Adapter, d: Deployment) -> Verdict | None:
@@ -294,10 +273,8 @@ def _outdated(names: Names, revision: Revision) -> Verdict | None:
     return Verdict(Reason.TEMPLATE_OUTDATED, text)
 
 
-def _crowded(names: Names, capacity: int) -> Verdict:
-    text = (
-        f"the {capacity} slots of {names.name} are taken by older adapters: raise its spec.engine.lora.maxCpuAdapters"
-    )
+def _crowded(d: Deployment) -> Verdict:
+    text = f"the {d.room.slots} slots of {d.names.name} are taken by older adapters: {more(d.spec, 'maxCpuAdapters')}"
     return Verdict(Reason.NO_SLOT, text)
 
 

@@ -1,12 +1,14 @@
 """All children of one SLMDeployment, in the order in which they are applied."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 
 from slmfleet.core.accept import Accepted
+from slmfleet.core.adapters.room import with_room
 from slmfleet.core.names import Names
 from slmfleet.core.revisions import Inputs, Rendered, Revision, choose
 from slmfleet.core.types import Config, Manifest
+from slmfleet.engine.resolve import resolve
 
 from .cache_claim import cache_claim
 from .deployment import deployment
@@ -18,13 +20,23 @@ from .service import service
 from .service_account import service_account
 
 
-def revision_of(names: Names, accepted: Accepted, stored: Iterable[Manifest], config: Config) -> Revision | None:
+def revision_of(
+    names: Names, accepted: Accepted, stored: Iterable[Manifest], adapters: Sequence[Manifest], config: Config
+) -> Revision | None:
     """The revision to run; None where it takes a template that may not be rendered."""
+
+    def render(before: Manifest | None) -> Rendered:
+        spec = with_room(accepted.spec, adapters, before)
+        if spec is accepted.spec:
+            return _rendered(names, accepted, config)
+        resolution = resolve(replace(accepted.request, spec=spec))
+        return _rendered(names, replace(accepted, spec=spec, resolution=resolution), config)
+
     return choose(
         names,
         Inputs(accepted.spec, accepted.accelerator, builtin=accepted.accelerator_object is None),
         stored,
-        None if accepted.objections else lambda: _rendered(names, accepted, config),
+        None if accepted.objections else render,
         renderer=config.renderer,
         roll_on_upgrade=accepted.spec.rollout.on_operator_upgrade == "Roll",
     )

@@ -150,6 +150,29 @@ def test_a_version_that_engines_refuse_leaves_the_old_one_and_says_why() -> None
     assert world.outcome().status["phase"] == "Degraded"
 
 
+@pytest.mark.parametrize(
+    ("reason", "said", "shown"),
+    [
+        (
+            "ShapeMismatch",
+            "Call to add_lora method failed: Worker failed with error 'The size of tensor a (128) must match the size "
+            "of tensor b (256) at non-singleton dimension 1', please check the stack trace above for the root cause",
+            "The size of tensor a (128) must match the size of tensor b (256) at non-singleton dimension 1: it was made "
+            "for a model of another size, and this one needs one of its own",
+        ),
+        ("EngineRefused", "Call to add_lora method failed: no 'room'", "no 'room'"),
+        ("NotFound", "", "NotFound"),
+    ],
+)
+def test_what_engines_say_is_told_without_what_it_is_wrapped_in(reason: str, said: str, shown: str) -> None:
+    world = World(adapter())
+    world.fetched()
+    told = report([], None, v1=reason)
+    told["adapters"][V1]["message"] = said
+    world.reported(told)
+    assert world.message("Loaded") == f"pod support-1: {shown}"
+
+
 def test_a_version_that_may_not_be_loaded_leaves_the_old_one() -> None:
     world = ready()
     world.adapters["legal"] = adapter(version="v2", status=world.outcome().status)

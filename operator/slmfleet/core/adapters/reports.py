@@ -1,5 +1,6 @@
 """What the guard of a pod says about the adapters there."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,13 @@ DRAINING: Final = "Draining"
 MAX_RUNNING: Final = 1_000_000
 """Requests in one engine that are believed."""
 
+_WRAPPING: Final = re.compile(
+    r"Call to \w+ method failed: |Worker failed with error '|', please check the stack trace above for the root cause"
+)
+"""What vLLM puts around a worker's words (vllm/v1/engine/core.py, vllm/v1/executor/multiproc_executor.py); readers of a
+status see no stack trace."""
+_MEANS: Final = {"ShapeMismatch": ": it was made for a model of another size, and this one needs one of its own"}
+
 
 @dataclass(frozen=True)
 class Held:
@@ -29,6 +37,11 @@ class Held:
     """How long its load took."""
     running: int = 0
     """Its requests in flight."""
+
+    @property
+    def told(self) -> str:
+        """Why it is as it is, for people: the engine's words, and what they mean where they do not say."""
+        return (self.message or self.reason) + _MEANS.get(self.reason, "")
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def _held(told: Mapping[str, Any]) -> Held:
         str(told["state"]),
         str(told.get("path") or ""),
         str(told.get("reason") or ""),
-        str(told.get("message") or ""),
+        _WRAPPING.sub("", str(told.get("message") or "")),
         float(told.get("seconds") or 0.0),
         max(0, min(int(told.get("running") or 0), MAX_RUNNING)),
     )

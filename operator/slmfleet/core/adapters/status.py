@@ -176,7 +176,7 @@ def loaded(s: Situation) -> Statement:
     for seat in s.seats:
         held = s.held(seat)
         if held is not None and held.state == FAILED:
-            text = f"pod {seat.name}: {held.message or held.reason}"
+            text = f"pod {seat.name}: {held.told}"
             return Statement("False", reason_of(held.reason, Reason.LOAD_FAILED), bounded(text + _stays(s)))
     if s.step.waits_for_slot or len(s.staying) < s.room:
         what = f"only {len(s.staying)} of {s.room} pods have a free slot for it"

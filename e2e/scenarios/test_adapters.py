@@ -68,6 +68,7 @@ def test_replicas_come_and_go_and_adapters_are_answered_rightly_throughout(chat:
     assert legal.first_words == {weights_name(made["legal"])}
     assert sales.first_words == {weights_name(made["sales"])}
     assert not any(word.startswith("lora-") for word in base.first_words)
+    assert [event for name in made for event in told(chat, name) if event[0] == "Warning"] == []
 
 
 def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespace, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from e2e.harness.namespace import Namespace, namespace
 from e2e.harness.openai import Endpoint
 from slmfleet.guard.adapter_files import digest
 
-from .adapters import NAME, PROMPT, adapter, ask, asking, held, serves, short, stock, unknown
+from .adapters import NAME, PROMPT, adapter, ask, asking, held, serves, short, stock, told, unknown
 
 pytestmark = pytest.mark.vllm
 
@@ -146,6 +146,7 @@ def test_a_new_pod_answers_for_its_adapters_from_its_first_moment_on(fleet: Flee
     serves(chat, "legal", fleet.made["v1"], pods=1)
     serves(chat, "sales", fleet.made["sales"], pods=1)
     assert (ask(service, "sales"), ask(service, NAME)) == (sales, fleet.base)
+    assert [event for name in ("legal", "sales") for event in told(chat, name) if event[0] == "Warning"] == []
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +175,15 @@ def test_matrices_that_do_not_fit_are_told_in_the_engines_words(fleet: Fleet, se
     chat = fleet.chat
     chat.apply(adapter("wide", "wide"))
     said = chat.becomes("wide", "Loaded", "ShapeMismatch", within=120, of="lora")
-    assert said.message.startswith(f"pod {chat.pods(NAME)[0]['metadata']['name']}: "), said
+    (pod,) = chat.pods(NAME)
+    assert said.message == (
+        f"pod {pod['metadata']['name']}: The size of tensor a (128) must match the size of tensor b (256) at "
+        "non-singleton dimension 1: it was made for a model of another size, and this one needs one of its own"
+    )
     assert unknown(service, "wide")
     assert ask(service, NAME) == fleet.base
-    told = chat.condition(NAME, "AdaptersReady")
-    assert told.status == "False", told
+    summed = chat.condition(NAME, "AdaptersReady")
+    assert summed.status == "False", summed
     chat.kubectl("delete", "lora", "wide", "--timeout=20s")
 
 

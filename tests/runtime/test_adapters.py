@@ -22,8 +22,8 @@ pytestmark = pytest.mark.looptime
 LEGAL = {"legal@1": {"path": "/adapters/1", "alias": "legal"}}
 
 
-def order(uid: str = "u1", incarnation: str = "c1", **adapters: Any) -> TableOrder:
-    return TableOrder(uid, "10.0.0.1", incarnation, {"adapters": adapters or LEGAL})
+def order(uid: str = "u1", incarnation: str = "c1", *, ready: bool = True, **adapters: Any) -> TableOrder:
+    return TableOrder(uid, "10.0.0.1", incarnation, {"adapters": adapters or LEGAL}, ready)
 
 
 @dataclass
@@ -157,6 +157,40 @@ async def test_a_guard_that_does_not_answer_is_asked_again_and_then_told_of(setu
     assert len(setup.woken) == 1
     await asyncio.sleep(20)
     assert "adapters" in setup.adapters.reports(KEY, ["u1"])["u1"]
+
+
+async def test_nobody_hears_of_an_engine_that_starts_until_it_answers(setup: Setup) -> None:
+    setup.guard.errors = [OSError("refused")] * 1000
+    setup.follow(order(ready=False))
+    await asyncio.sleep(30)
+    assert (setup.adapters.reports(KEY, ["u1"]), setup.woken) == ({}, [])
+    setup.guard.errors.clear()
+    setup.follow(order())
+    assert setup.adapters.reports(KEY, ["u1"]) == {}
+    await asyncio.sleep(0.05)
+    assert "adapters" in setup.adapters.reports(KEY, ["u1"])["u1"]
+    await asyncio.sleep(10)
+    assert setup.value("slmfleet_adapter_loads_total") == 1  # it had nothing before
+
+
+async def test_a_pod_that_is_ready_has_three_calls_before_it_is_silent(setup: Setup) -> None:
+    setup.guard.errors = [OSError("refused")] * 1000
+    setup.follow(order(ready=False))
+    await asyncio.sleep(32)
+    setup.follow(order())
+    await asyncio.sleep(1)
+    assert setup.adapters.reports(KEY, ["u1"]) == {}
+    await asyncio.sleep(1)
+    assert setup.adapters.reports(KEY, ["u1"]) == {"u1": {"error": "refused"}}
+
+
+async def test_what_an_engine_had_before_it_was_started_again_is_forgotten(setup: Setup) -> None:
+    setup.follow(order())
+    await asyncio.sleep(5)
+    setup.guard.errors = [OSError("refused")] * 1000
+    setup.follow(order(ready=False))
+    await asyncio.sleep(10)
+    assert setup.adapters.reports(KEY, ["u1"]) == {}
 
 
 async def test_news_of_loads_under_way_come_once_a_second(setup: Setup) -> None:

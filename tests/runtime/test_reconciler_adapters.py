@@ -15,7 +15,7 @@ from .world import SERVICE, World, child, world
 
 pytestmark = pytest.mark.looptime
 
-TABLE = TableOrder("u1", "10.0.0.1", "c1", {"adapters": {}})
+TABLE = TableOrder("u1", "10.0.0.1", "c1", {"adapters": {}}, ready=True)
 
 
 def adapter() -> Manifest:

@@ -136,6 +136,8 @@ class TableOrder:
     incarnation: str
     """Changes when the engine is started again, and the guard with it."""
     table: Manifest
+    ready: bool
+    """Whether its guard must answer: an engine that starts does not listen yet."""
 
 
 @dataclass(frozen=True)

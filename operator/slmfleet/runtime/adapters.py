@@ -30,7 +30,7 @@ LOADING_SECONDS: Final = (0.2, 0.2, 0.4, 0.4, 0.8, 1.6)
 SETTLED_SECONDS: Final = 20.0
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 SILENT_AFTER: Final = 3
-"""So many calls in a row without an answer, and the pod counts as silent."""
+"""So many calls in a row without an answer, and a pod that is ready counts as silent."""
 NEWS_SECONDS: Final = 1.0
 """News of loads under way are told to the reconciler at most so often; that all is done, at once."""
 CALLS: Final = 64
@@ -54,10 +54,12 @@ class _Pod:
     confirmed: tuple[str, Mapping[str, Any], str] | None = None
     """Incarnation and table that it has taken, and what it calls that table."""
     report: Any = None
-    """Its last answer, or {"error": …} once it is silent; None while nothing is known."""
+    """Its last answer, or {"error": …} once it is silent although it is ready; None while nothing is known."""
     heard: Report | None = None
     """The same as it is read, once: there are many adapters in it. None while it is silent."""
     failures: int = 0
+    silent: bool = False
+    """It has not answered for a while: what it has when it does, it has loaded meanwhile."""
     looks: int = 0
 
 
@@ -101,6 +103,8 @@ class Adapters:
                 pod = pods[order.uid] = _Pod(key, order, token)
                 self._tasks[order.uid] = asyncio.create_task(self._work(pod), name=f"adapters {order.uid}")
             elif pod.order != order:
+                if order.ready and not pod.order.ready:
+                    pod.failures = 0
                 pod.order, pod.looks = order, 0
                 pod.news.set()
         for wanted in inspections:
@@ -143,7 +147,8 @@ class Adapters:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError is one
             pod.failures += 1
             if pod.failures >= SILENT_AFTER:
-                self._hear(pod, {"error": str(error) or type(error).__name__}, None)
+                pod.silent = True
+                self._hear(pod, {"error": str(error) or type(error).__name__} if order.ready else None, None)
             return RETRY_SECONDS[min(pod.failures, len(RETRY_SECONDS)) - 1]
         pod.failures = 0
         pod.looks += 1
@@ -182,10 +187,11 @@ class Adapters:
             self._metrics.calls.labels(method, str(status)).inc()
 
     def _hear(self, pod: _Pod, said: Any, heard: Report | None) -> None:  # noqa: ANN401 - JSON
-        unknown, before, reported = pod.report is None, pod.heard, pod.report
+        before, reported = pod.heard, pod.report
         pod.report, pod.heard = said, heard
-        if heard is not None and not unknown:
+        if heard is not None and (reported is not None or pod.silent):
             self._count(Report() if before is None else before, heard)
+            pod.silent = False
         if (before, heard) == (None, None) and reported == said:
             return
         if before is not None and heard is not None and _told(before) == _told(heard):

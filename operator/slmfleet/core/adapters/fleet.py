@@ -246,6 +246,7 @@ def _orders(
             pod["status"]["podIP"],
             str(engine_status(pod).get("containerID", "")),
             table(here[pod["metadata"]["name"]]),
+            is_ready(pod),
         )
         for pod in pods
     )

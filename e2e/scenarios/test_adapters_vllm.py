@@ -122,7 +122,7 @@ def test_adapters_answer_beside_their_model(fleet: Fleet, service: Endpoint) -> 
 def test_a_new_version_takes_over_and_the_old_one_comes_back(fleet: Fleet, service: Endpoint) -> None:
     chat = fleet.chat
     first, sales = ask(service, "legal"), ask(service, "sales")
-    with asking(service, "legal", clients=2) as answers:
+    with asking(service, "legal", clients=2, pause=0.5) as answers:  # the fetches need the machine too
         chat.apply(adapter("legal", "v2", sha=digest(fleet.made["v2"])))
         serves(chat, "legal", fleet.made["v2"], pods=1, within=120)
         second = ask(service, "legal")

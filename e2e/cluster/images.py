@@ -159,13 +159,18 @@ def fetcher_image(source: Path = REPOSITORY, settings: Settings | None = None) -
     return _moved_into_cluster(image, settings)
 
 
-def engine_image(source: Path = REPOSITORY, settings: Settings | None = None) -> str:
-    """The real vLLM for CPUs with a tiny model in /models/tiny, loaded. Its environment stays on this machine."""
+def engine_image(
+    source: Path = REPOSITORY, more: Mapping[str, Path] | None = None, settings: Settings | None = None
+) -> str:
+    """The real vLLM for CPUs with a tiny model in /models/tiny, and `more` as in build(), loaded.
+
+    Its environment stays on this machine.
+    """
     settings = settings or Settings()
     venv = environments.engine(source / "requirements" / "engine-cpu.txt", settings, Console())
     image = build(
         "engine-cpu",
-        files={"/models/tiny": environments.tiny_model(venv, settings, Console())},
+        files={"/models/tiny": environments.tiny_model(venv, settings, Console()), **(more or {})},
         env={
             "PATH": f"{venv}/bin:{host.SYSTEM_PATH}",
             "HOME": "/tmp",

@@ -4,15 +4,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import OK
+from json import dumps
 from pathlib import Path
 
 from e2e.cluster.console import ClusterError, Console
-from e2e.harness.clients import clients
+from e2e.harness.clients import CHAT, clients
 from e2e.harness.cluster import Cluster, running
 from e2e.harness.commands import CommandError
 from e2e.harness.images import Images, NoImageError
 from e2e.harness.installation import installed
-from e2e.harness.namespace import Namespace
+from e2e.harness.namespace import Namespace, condition_of
+from e2e.harness.openai import Endpoint
 from e2e.harness.waiting import NotYetError
 
 NAMESPACE = "demo"
@@ -22,6 +25,11 @@ SCALED = "support"
 LOAD_SECONDS = 15.0
 BACK_SECONDS = 120.0
 PROMPT = "Say something about fleets."
+ADAPTER = "legal"
+
+
+class DemoError(Exception):
+    """A step that went through and did not show what it is there to show."""
 
 
 def main() -> int:
@@ -39,7 +47,7 @@ def main() -> int:
                 stack.enter_context(installed(cluster, images.operator))
             _show(cluster, "-n", "slmfleet-system", "get", "pods")
             _answer(cluster, images, console)
-    except (ClusterError, CommandError, NoImageError, NotYetError) as error:
+    except (ClusterError, CommandError, DemoError, NoImageError, NotYetError) as error:
         sys.stderr.write(f"\nThe demo stopped: {error}\n")
         return 1
     return 0
@@ -53,7 +61,7 @@ def _answer(cluster: Cluster, images: Images, console: Console) -> None:
         _make_namespace(cluster)
         _text(demo.kubectl("apply", "--server-side", "-f", "-", stdin=manifest))
     with _titled(console, "Until it answers (vLLM loads, compiles and warms up: about a minute on two cores)"):
-        _follow(demo, console)
+        _follow(demo, console, "slm", NAME)
     _show(cluster, "-n", NAMESPACE, "get", "slm")
     _show(cluster, "-n", NAMESPACE, "describe", "slm", NAME)
     with _titled(console, f"A chat completion, streamed through the Service (prompt: {PROMPT!r})"):
@@ -63,8 +71,34 @@ def _answer(cluster: Cluster, images: Images, console: Console) -> None:
                     sys.stdout.write(choice["delta"].get("content") or "")
                     sys.stdout.flush()
         _text("\n(the weights are random, so the words are too)")
+    _adapt(demo, console)
     _scale(demo, console)
     _text(_next_steps(cluster))
+
+
+def _adapt(demo: Namespace, console: Console) -> None:
+    """A LoRA adapter for the engine that runs, and the same prompt to the model and to its adapter."""
+    manifest = (Path(__file__).parent / "adapter.yaml").read_text()
+    with _titled(console, f"A LoRAAdapter, loaded into the engine of {NAME} while it runs"):
+        _text(manifest)
+        _text(demo.kubectl("apply", "--server-side", "-f", "-", stdin=manifest))
+        _follow(demo, console, "lora", ADAPTER)
+    _show(demo.cluster, "-n", NAMESPACE, "get", "lora")
+    with _titled(console, "The same prompt to the model and to its adapter"), demo.service(NAME) as service:
+        if _asked(service, NAME) == _asked(service, ADAPTER):
+            raise DemoError(f'"model": "{ADAPTER}" is answered as "model": "{NAME}" is: its weights are not used')
+
+
+def _asked(service: Endpoint, model: str) -> str:
+    """The answer that needs no luck: at temperature 0 the same weights say the same."""
+    body = {"model": model, "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 32, "temperature": 0}
+    _text(f"$ curl http://{service.host}:{service.port}{CHAT} -H 'Content-Type: application/json' -d '{dumps(body)}'")
+    status, answer = service.call("POST", CHAT, body)
+    if status != OK:
+        raise DemoError(f'"model": "{model}" is answered {status}: {answer}')
+    content = str(answer["choices"][0]["message"]["content"])
+    _text(f"{content}\n")
+    return content
 
 
 def _scale(demo: Namespace, console: Console) -> None:
@@ -115,21 +149,21 @@ def _make_namespace(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=manifest)
 
 
-def _follow(demo: Namespace, console: Console) -> None:
+def _follow(demo: Namespace, console: Console, kind: str, name: str) -> None:
     """Say each new state once, until Ready."""
     said = ""
 
     def ready() -> bool:
         nonlocal said
-        condition = demo.condition(NAME, "Ready")
-        phase = demo.get("slm", NAME)["status"]["phase"]
-        state = f"{phase}: {condition.message}"
+        found = demo.get(kind, name)
+        condition = condition_of(found, "Ready")
+        state = f"{found['status']['phase']}: {condition.message}"
         if state != said:
             console.say(state)
             said = state
         return condition.status == "True"
 
-    demo.eventually(ready, f"{NAME} is Ready", within=READY_SECONDS)
+    demo.eventually(ready, f"{name} is Ready", within=READY_SECONDS)
 
 
 def _next_steps(cluster: Cluster) -> str:

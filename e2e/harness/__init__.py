@@ -6,5 +6,6 @@ are built from this checkout for the local cluster; these variables name others,
 - `SLMFLEET_OPERATOR_IMAGE`: the operator
 - `SLMFLEET_NEXT_OPERATOR_IMAGE`: the operator with another pod template in `core/build`, for the upgrade scenario
 - `SLMFLEET_SIMULATOR_IMAGE`: the engine's look-alike
-- `SLMFLEET_ENGINE_IMAGE`: vLLM for CPUs, with a model of at most 2048 tokens in /models/tiny
+- `SLMFLEET_ENGINE_IMAGE`: vLLM for CPUs, with a model of at most 2048 tokens in /models/tiny and an adapter
+  of it, made for `tiny`, in /opt/adapters/legal
 """

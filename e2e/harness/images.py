@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from e2e.cluster import images
 from e2e.cluster.settings import REPOSITORY
+from e2e.contract.adapters import make
 
 from .cluster import Cluster
 
@@ -40,12 +42,17 @@ class Images:
 
     @cached_property
     def engine(self) -> str:
-        """The real vLLM for CPUs, with a tiny model."""
-        return self._named("SLMFLEET_ENGINE_IMAGE", lambda: images.engine_image(self.source))
+        """The real vLLM for CPUs, with a tiny model and an adapter of it."""
+        return self._named("SLMFLEET_ENGINE_IMAGE", self._engine)
 
     def next_operator(self, source: Path) -> str:
         """The operator of another source tree: a release to come."""
         return self._named("SLMFLEET_NEXT_OPERATOR_IMAGE", lambda: images.operator_image(source))
+
+    def _engine(self) -> str:
+        with TemporaryDirectory() as folder:
+            adapter = make(Path(folder) / "legal", seed=1)
+            return images.engine_image(self.source, {"/opt/adapters/legal": adapter})
 
     def _named(self, variable: str, build: Callable[[], str]) -> str:
         if named := os.environ.get(variable):

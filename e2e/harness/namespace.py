@@ -28,6 +28,14 @@ class Condition(NamedTuple):
     message: str
 
 
+def condition_of(found: Object, kind: str) -> Condition:
+    """A condition of an object; fails while it does not speak about the present spec."""
+    for condition in found.get("status", {}).get("conditions", []):
+        if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
+            return Condition(condition["status"], condition["reason"], condition["message"])
+    raise AssertionError(f"{found['metadata']['name']} has no condition {kind} for its present generation")
+
+
 @dataclass(frozen=True)
 class Namespace:
     """A namespace; pods in it must meet the Pod Security Standard `restricted`."""
@@ -81,11 +89,7 @@ class Namespace:
 
     def condition(self, name: str, kind: str, *, of: str = "slm") -> Condition:
         """A condition, by default an SLMDeployment's; fails while it does not speak about the present spec."""
-        found = self.get(of, name)
-        for condition in found.get("status", {}).get("conditions", []):
-            if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
-                return Condition(condition["status"], condition["reason"], condition["message"])
-        raise AssertionError(f"{name} has no condition {kind} for its present generation")
+        return condition_of(self.get(of, name), kind)
 
     def eventually(self, predicate: Callable[[], T], what: str, within: float = PATIENCE_SECONDS) -> T:
         """The first true answer of `predicate`; after the deadline an error with everything that helps to see why."""

@@ -1,13 +1,11 @@
 """The operator, installed from this checkout's chart, as pods."""
 
-import contextlib
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from e2e.cluster.settings import REPOSITORY
 
@@ -16,6 +14,7 @@ from .cluster import Cluster
 from .commands import CommandError
 from .dump import OPERATOR_LABELS, OPERATOR_NAMESPACE, dump
 from .openai import Endpoint
+from .processes import process_of
 from .reach import reach
 from .waiting import eventually
 
@@ -85,7 +84,7 @@ class Installation:
         process is killed before; elsewhere the forced deletion, with two seconds for the process, comes closest.
         """
         if self.cluster.local:
-            os.kill(_process_of(pod), signal.SIGKILL)
+            os.kill(process_of(pod), signal.SIGKILL)
         self.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
 
     def metric(self, pod: str, name: str) -> dict[str, float]:
@@ -125,13 +124,3 @@ def installed(cluster: Cluster, image: str, *values: str) -> Iterator[Installati
     finally:
         if not cluster.local:
             cluster.helm("uninstall", RELEASE, "-n", OPERATOR_NAMESPACE)
-
-
-def _process_of(pod: str) -> int:
-    """The operator's process in a pod of the local cluster, as this machine counts."""
-    mark = f"SLMFLEET_POD_NAME={pod}".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile
-            if mark in (process / "environ").read_bytes().split(b"\0"):
-                return int(process.name)
-    raise AssertionError(f"no process of {pod} runs on this machine")

@@ -3,19 +3,19 @@
 import logging
 import os
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
 
-from e2e.harness.installation import TAKEOVER_SECONDS, Installation
+from e2e.harness.installation import Installation
 from e2e.harness.namespace import Namespace
+
+from .faults import Faults, keep_on
 
 MINUTES = float(os.environ.get("SLMFLEET_SOAK_MINUTES", "10"))
 SEED = int(os.environ.get("SLMFLEET_SOAK_SEED", "1"))
-PAUSE_SECONDS = 2.0
 FLEETS = ("alpha", "bravo", "charlie", "delta")
 GROWTH_BYTES = 48 * 1024 * 1024
 """An operator that keeps what it no longer needs shows it: everything here fits in a few megabytes."""
@@ -41,7 +41,7 @@ class Soak:
     """The changes that a user, a careless colleague and a failing machine make."""
 
     chat: Namespace
-    operator: Installation
+    faults: Faults
     rng: random.Random
     wanted: dict[str, int] = field(default_factory=dict)
     """Replicas by fleet."""
@@ -49,7 +49,7 @@ class Soak:
     def step(self) -> None:
         """One random change."""
         actions: list[Callable[[str], None]] = [self.apply, self.apply, self.scale, self.scale, self.delete]
-        actions += [self.delete_child, self.edit_child, self.kill_pod, self.kill_leader]
+        actions += [self.delete_child, self.edit_child, self.kill_pods, self.kill_leader]
         action, name = self.rng.choice(actions), self.rng.choice(FLEETS)
         if name not in self.wanted:
             action = self.apply
@@ -85,17 +85,13 @@ class Soak:
                 "patch", "deployment", name, "--type=merge", "-p", '{"spec":{"minReadySeconds":3,"replicas":2}}'
             )
 
-    def kill_pod(self, name: str) -> None:
-        """A node loses an engine."""
-        self.chat.kubectl(
-            "delete", "pod", "-l", f"slmfleet.dev/deployment={name}", "--grace-period=0", "--force", "--wait=false"
-        )
+    def kill_pods(self, name: str) -> None:
+        """A node loses engines."""
+        self.faults.kill_pods("-l", f"slmfleet.dev/deployment={name}")
 
     def kill_leader(self, _: str) -> None:
         """A node loses the operator."""
-        leader = self.operator.leader()
-        if leader in self.operator.pods():  # else the last kill is not yet noticed
-            self.operator.kill(leader)
+        self.faults.kill_leader()
 
 
 @pytest.mark.soak
@@ -103,13 +99,11 @@ def test_after_random_changes_and_faults_every_fleet_is_what_its_spec_says(
     chat: Namespace, operator: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger.name)
-    soak = Soak(chat, operator, random.Random(SEED))
-    end = time.monotonic() + MINUTES * 60
-    while time.monotonic() < end:
-        soak.step()
-        time.sleep(PAUSE_SECONDS)
+    faults = Faults(chat, operator)
+    soak = Soak(chat, faults, random.Random(SEED))
+    keep_on(soak.step, MINUTES * 60)
 
-    operator.eventually(lambda: operator.leader() in operator.pods(), "a replica leads", TAKEOVER_SECONDS + 60)
+    faults.over()
     for name, replicas in soak.wanted.items():
         chat.becomes(name, "Ready", "Ready" if replicas else "ScaledToZero", within=180)
         _has_pods(chat, name, replicas)
@@ -117,8 +111,7 @@ def test_after_random_changes_and_faults_every_fleet_is_what_its_spec_says(
     for kind in ("deployment", "service", "serviceaccount", "poddisruptionbudget"):
         # The last change may be one that the operator is just repairing.
         chat.eventually(partial(_each_has, chat, kind, set(soak.wanted)), f"every fleet has its {kind}, and no other")
-    outcomes = operator.metric(operator.leader(), "slmfleet_reconcile_total")
-    assert not any("bug" in labels for labels in outcomes), outcomes
+    assert faults.bugs() == []
 
 
 def _each_has(chat: Namespace, kind: str, fleets: set[str]) -> bool:

@@ -95,12 +95,12 @@ async def setup() -> AsyncIterator[Setup]:
 async def test_a_table_is_put_and_looked_at_until_it_is_done(setup: Setup) -> None:
     setup.follow(order())
     await asyncio.sleep(0.3)
-    assert setup.adapters.reports(KEY, ["u1"])["u1"]["adapters"]["legal@1"]["state"] == "Loading"
+    assert setup.adapters.reports(KEY, {"u1": "c1"})["u1"]["adapters"]["legal@1"]["state"] == "Loading"
     await asyncio.sleep(1)
     assert setup.guard.calls[0] == ("PUT", "http://10.0.0.1:8000/slmfleet/adapters")
     assert setup.guard.methods() == "PUT GET GET GET"
     assert setup.guard.tokens == {"secret"}
-    assert setup.adapters.reports(KEY, ["u1"])["u1"]["aliases"] == {"legal": "legal@1"}
+    assert setup.adapters.reports(KEY, {"u1": "c1"})["u1"]["aliases"] == {"legal": "legal@1"}
     (done,) = setup.woken
     assert done[0] == KEY
     assert done[1] < 1
@@ -146,29 +146,43 @@ async def test_an_engine_that_was_started_again_gets_the_table_at_once(setup: Se
     assert setup.guard.methods() == "PUT"
 
 
+async def test_what_a_guard_said_before_its_engine_was_started_again_counts_no_more(setup: Setup) -> None:
+    setup.follow(order())
+    await asyncio.sleep(2)
+    setup.guard.errors = [OSError("refused"), OSError("refused")]
+    assert setup.adapters.reports(KEY, {"u1": "c2"}) == {"u1": {"adapters": {}, "aliases": {}}}
+    assert setup.value("slmfleet_adapter_residencies", namespace=KEY[0], name=KEY[1]) == 0
+    setup.follow(order(incarnation="c2"))
+    await asyncio.sleep(1)
+    assert setup.adapters.reports(KEY, {"u1": "c2"}) == {"u1": {"adapters": {}, "aliases": {}}}
+    await asyncio.sleep(2)
+    assert setup.adapters.reports(KEY, {"u1": "c2"})["u1"]["aliases"] == {"legal": "legal@1"}
+    assert setup.value("slmfleet_adapter_loads_total") == 2, "each engine has loaded it"
+
+
 async def test_a_guard_that_does_not_answer_is_asked_again_and_then_told_of(setup: Setup) -> None:
     setup.guard.errors = [OSError("refused"), OSError("refused"), (500, b"no"), TimeoutError(), (200, b"[]")]
     setup.follow(order())
     await asyncio.sleep(1)
-    assert setup.adapters.reports(KEY, ["u1"]) == {}
+    assert setup.adapters.reports(KEY, {"u1": "c1"}) == {}
     assert setup.woken == []
     await asyncio.sleep(1)
-    assert "500: no" in setup.adapters.reports(KEY, ["u1"])["u1"]["error"]
+    assert "500: no" in setup.adapters.reports(KEY, {"u1": "c1"})["u1"]["error"]
     assert len(setup.woken) == 1
     await asyncio.sleep(20)
-    assert "adapters" in setup.adapters.reports(KEY, ["u1"])["u1"]
+    assert "adapters" in setup.adapters.reports(KEY, {"u1": "c1"})["u1"]
 
 
 async def test_nobody_hears_of_an_engine_that_starts_until_it_answers(setup: Setup) -> None:
     setup.guard.errors = [OSError("refused")] * 1000
     setup.follow(order(ready=False))
     await asyncio.sleep(30)
-    assert (setup.adapters.reports(KEY, ["u1"]), setup.woken) == ({}, [])
+    assert (setup.adapters.reports(KEY, {"u1": "c1"}), setup.woken) == ({}, [])
     setup.guard.errors.clear()
     setup.follow(order())
-    assert setup.adapters.reports(KEY, ["u1"]) == {}
+    assert setup.adapters.reports(KEY, {"u1": "c1"}) == {}
     await asyncio.sleep(0.05)
-    assert "adapters" in setup.adapters.reports(KEY, ["u1"])["u1"]
+    assert "adapters" in setup.adapters.reports(KEY, {"u1": "c1"})["u1"]
     await asyncio.sleep(10)
     assert setup.value("slmfleet_adapter_loads_total") == 1  # it had nothing before
 
@@ -179,9 +193,9 @@ async def test_a_pod_that_is_ready_has_three_calls_before_it_is_silent(setup: Se
     await asyncio.sleep(32)
     setup.follow(order())
     await asyncio.sleep(1)
-    assert setup.adapters.reports(KEY, ["u1"]) == {}
+    assert setup.adapters.reports(KEY, {"u1": "c1"}) == {}
     await asyncio.sleep(1)
-    assert setup.adapters.reports(KEY, ["u1"]) == {"u1": {"error": "refused"}}
+    assert setup.adapters.reports(KEY, {"u1": "c1"}) == {"u1": {"error": "refused"}}
 
 
 async def test_what_an_engine_had_before_it_was_started_again_is_forgotten(setup: Setup) -> None:
@@ -190,7 +204,7 @@ async def test_what_an_engine_had_before_it_was_started_again_is_forgotten(setup
     setup.guard.errors = [OSError("refused")] * 1000
     setup.follow(order(ready=False))
     await asyncio.sleep(10)
-    assert setup.adapters.reports(KEY, ["u1"]) == {}
+    assert setup.adapters.reports(KEY, {"u1": "c1"}) == {}
 
 
 async def test_news_of_loads_under_way_come_once_a_second(setup: Setup) -> None:
@@ -223,12 +237,12 @@ async def test_loads_and_failures_are_counted_once_and_not_those_of_before(setup
 async def test_pods_that_are_gone_are_left_alone(setup: Setup) -> None:
     setup.follow(order("u1"), order("u2"))
     await asyncio.sleep(2)
-    assert set(setup.adapters.reports(KEY, ["u2"])) == {"u2"}
+    assert set(setup.adapters.reports(KEY, {"u2": "c1"})) == {"u2"}
     setup.adapters.forget(KEY)
     setup.guard.calls.clear()
     await asyncio.sleep(100)
     assert setup.guard.calls == []
-    assert setup.adapters.reports(KEY, ["u1", "u2"]) == {}
+    assert setup.adapters.reports(KEY, {"u1": "c1", "u2": "c1"}) == {}
 
 
 async def test_files_are_looked_at_once(setup: Setup) -> None:

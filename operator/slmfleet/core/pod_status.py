@@ -48,3 +48,8 @@ def engine_status(pod: Manifest) -> Manifest:
     """The status of its engine container; empty where there is none yet."""
     statuses = pod.get("status", {}).get("containerStatuses") or ()
     return next((dict(status) for status in statuses if status["name"] == ENGINE_CONTAINER), {})
+
+
+def incarnation(pod: Manifest) -> str:
+    """Tells a pod's engine from the one that is started after it; empty before the first."""
+    return str(engine_status(pod).get("containerID", ""))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -80,12 +80,18 @@ class Adapters:
         self._free = asyncio.Semaphore(CALLS)
         metrics.residency(self._residency)
 
-    def reports(self, key: Key, uids: Collection[str]) -> Mapping[str, Any]:
-        """By the uid of those pods: the last answer of its guard. The others of the fleet are forgotten."""
+    def reports(self, key: Key, incarnations: Mapping[str, str]) -> Mapping[str, Any]:
+        """By the uid of those pods: the last answer of its guard. The others of the fleet are forgotten.
+
+        What a guard said about an engine before the present incarnation counts no more.
+        """
         pods = self._pods.get(key, {})
-        for uid in pods.keys() - set(uids):
+        for uid in pods.keys() - incarnations.keys():
             del pods[uid]
             self._tasks.pop(uid).cancel()
+        for uid, pod in pods.items():
+            if pod.report is not None and pod.order.incarnation != incarnations[uid]:
+                pod.report, pod.heard = {"adapters": {}, "aliases": {}}, Report()
         if not pods:
             self._pods.pop(key, None)
         return {uid: pod.report for uid, pod in pods.items() if pod.report is not None}
@@ -114,7 +120,7 @@ class Adapters:
 
     def forget(self, key: Key) -> None:
         """The fleet is gone."""
-        self.reports(key, ())
+        self.reports(key, {})
         for inspection in self._inspected.pop(key, {}):
             self._refused_at.pop(inspection, None)
         if (late := self._late.pop(key, None)) is not None:

@@ -11,6 +11,7 @@ from typing import Final
 from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.build.guard import token
 from slmfleet.core.names import ADAPTER, Names
+from slmfleet.core.pod_status import incarnation
 from slmfleet.core.types import (
     Config,
     Manifest,
@@ -161,7 +162,7 @@ class Reconciler:
             cold_start=self.cold_starts.see(slm, pods).status(),
             told=self.access.guards.told(key, [uid_of(pod) for pod in pods]),
             adapters=self.objects.adapters_of(key),
-            reports=self.access.adapters.reports(key, [uid_of(pod) for pod in pods]),
+            reports=self.access.adapters.reports(key, {uid_of(pod): incarnation(pod) for pod in pods}),
             inspected=self.access.adapters.inspected(key),
         )
 

@@ -14,7 +14,7 @@ from slmfleet.core.build.adapter_service import adapter_service
 from slmfleet.core.build.adapter_volume import loads_adapters
 from slmfleet.core.conditions import Statement
 from slmfleet.core.names import Names
-from slmfleet.core.pod_status import engine_status, is_ready
+from slmfleet.core.pod_status import incarnation, is_ready
 from slmfleet.core.problems import Verdict, refusal
 from slmfleet.core.revisions import Revision
 from slmfleet.core.types import (
@@ -244,7 +244,7 @@ def _orders(
         TableOrder(
             pod["metadata"]["uid"],
             pod["status"]["podIP"],
-            str(engine_status(pod).get("containerID", "")),
+            incarnation(pod),
             table(here[pod["metadata"]["name"]]),
             is_ready(pod),
         )

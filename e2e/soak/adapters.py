@@ -103,6 +103,8 @@ class Soak:
 
     def crash_engine(self, pod: str) -> None:
         """Its server ends, and another one starts in the same pod."""
+        # Nobody but an operator takes it out of the Services of adapters that it does not have any more.
+        self.faults.over()
         self.witnesses.killed()
         self.faults.crash(pod)
 

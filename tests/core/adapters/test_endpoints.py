@@ -1,4 +1,4 @@
-"""An adapter that goes from a pod: out of its Service first, then out of the pod's table."""
+"""Which pods an adapter's own Service selects, and how one leaves: the Service first, then the pod's table."""
 
 from typing import Any
 
@@ -10,6 +10,43 @@ from .make import World, adapter, engine, engine_name, fleet, path, report
 V1 = engine_name("v1")
 LABEL = "adapter.slmfleet.dev/legal"
 K_OF_N: dict[str, Any] = {"endpoint": {"service": True}, "placement": {"replicas": 2}}
+
+
+def test_pods_that_serve_it_carry_the_label_of_its_service() -> None:
+    world = World(adapter(endpoint={"service": True}))
+    world.fetched()
+    (service,) = [m for m in world.plan.apply if m["metadata"]["name"] == "legal-adapter"]
+    assert service["spec"]["selector"] == {
+        "slmfleet.dev/deployment": "support",
+        "slmfleet.dev/traffic": "true",
+        "adapter.slmfleet.dev/legal": "true",
+    }
+    assert service["metadata"]["ownerReferences"][0]["uid"] == "legal-uid"
+    assert list(world.plan.patches) == []
+    world.reported(report(["v1"], "v1"), "support-1")
+    (patch,) = world.plan.patches
+    assert (patch.ref.name, patch.labels, patch.about) == (
+        "support-1",
+        {"adapter.slmfleet.dev/legal": "true"},
+        "adapters",
+    )
+    world.pods = (engine("support-1", labels={"adapter.slmfleet.dev/legal": "true"}), engine("support-2"))
+    world.step()
+    assert list(world.plan.patches) == []
+    del world.adapters["legal"]
+    world.step()
+    assert world.plan.patches[0].labels == {}
+
+
+def test_the_label_of_a_pod_that_ends_stays_for_the_requests_that_still_reach_it() -> None:
+    world = World(adapter(endpoint={"service": True}), pods=[engine("support-1"), engine("support-2")])
+    world.fetched()
+    world.reported(report(["v1"], "v1"))
+    ending = engine("support-1", labels={"adapter.slmfleet.dev/legal": "true"})
+    ending["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    world.pods = (ending, engine("support-2", labels={"adapter.slmfleet.dev/legal": "true"}))
+    world.step()
+    assert list(world.plan.patches) == []
 
 
 def pods(second: str) -> tuple[Manifest, ...]:

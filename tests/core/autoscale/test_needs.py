@@ -43,6 +43,19 @@ def test_the_peak_of_five_minutes_counts() -> None:
     assert load.peak == pytest.approx(EACH, rel=0.05)
 
 
+def test_a_peak_is_remembered_until_the_replica_that_it_asked_for_has_been_of_use() -> None:
+    slow = 600.0
+    load = seen()
+    for at in range(61, 91):
+        load.take(look(at, first_tokens=8.0, prompt_tokens=8000.0), slow)
+    for at in range(91, 91 + 710):
+        load.take(look(at, first_tokens=1.0, prompt_tokens=1000.0), slow)
+    assert load.peak == pytest.approx(8 * EACH, rel=0.02)
+    for at in range(801, 841):
+        load.take(look(at, first_tokens=1.0, prompt_tokens=1000.0), slow)
+    assert load.peak == pytest.approx(EACH, rel=0.05)
+
+
 def test_where_surprises_recur_the_peak_of_half_an_hour_counts_and_the_message_says_why() -> None:
     load = seen()
     for begins in (61, 661):

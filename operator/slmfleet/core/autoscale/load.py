@@ -20,6 +20,8 @@ PEAK = 300
 """Seconds that the highest load is kept for."""
 PEAK_OF_WAVES = 1800
 """The same where surprises recur."""
+USEFUL = 120
+"""For so long at least a peak is remembered once the replica that it asked for has started."""
 BINS = 600
 """Seconds that totals reach back to."""
 
@@ -45,6 +47,7 @@ class Load:
         """Work that comes in a second, over the last MEAN seconds: replicas, if each does what the model says."""
         self.means = Recent(PEAK)
         self.peaks = Highest(PEAK_OF_WAVES)
+        self._lead = 0.0
         self._binned = 0.0
         self._carried = [0.0] * len(Field)
 
@@ -61,13 +64,15 @@ class Load:
     @property
     def remembers(self) -> int:
         """Seconds that the highest load is kept for at present."""
-        return PEAK_OF_WAVES if self.surprises.recur else PEAK
+        if self.surprises.recur:
+            return PEAK_OF_WAVES
+        return min(PEAK_OF_WAVES, max(PEAK, round(self._lead) + USEFUL))
 
     def take(self, signals: Signals, lead: float) -> None:
         """Take in a look; `lead` is how many seconds a new replica takes."""
         if self.last is None:
             self.started = self._binned = signals.at
-        self.last = signals
+        self.last, self._lead = signals, lead
         if requests_in(signals) > 0:
             self.requested = signals.at
         if signals.reporting < signals.ready:

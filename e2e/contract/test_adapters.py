@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from e2e.contract.adapters import make
 from e2e.contract.guarded import TOKEN, Guarded, started_guarded
 from e2e.contract.servers import Answer, Implementation
+from e2e.harness.tiny_adapter import make
 
 ADMIN = {"X-Slmfleet-Token": TOKEN}
 PROMPT = {"prompt": "hello", "max_tokens": 8, "temperature": 0.0}

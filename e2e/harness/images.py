@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from e2e.cluster import images
 from e2e.cluster.settings import REPOSITORY
-from e2e.contract.adapters import make
+from e2e.harness.tiny_adapter import make
 
 from .cluster import Cluster
 

@@ -9,12 +9,12 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from e2e.contract.adapters import make
 from e2e.harness.api import Object
 from e2e.harness.namespace import Namespace
 from e2e.harness.openai import Endpoint
 from e2e.harness.reach import reach
 from e2e.harness.store import BUCKET, store
+from e2e.harness.tiny_adapter import make
 from slmfleet.guard.adapter_files import digest
 
 NAME = "support"
@@ -28,6 +28,34 @@ _CLAIM: Object = {
     "metadata": {"name": "adapters"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
 }
+
+
+def fleet(replicas: int = 1, slots: int = 4, **simulator: object) -> str:
+    """Engines of the simulator for adapters; `slots` is how many each can keep."""
+    settings = {"START_SECONDS": 1, "DECODE_STEP_MS": 5} | simulator
+    env = "".join(f'\n      - {{name: SLMFLEET_SIM_{name}, value: "{value}"}}' for name, value in settings.items())
+    return f"""
+apiVersion: slmfleet.dev/v1alpha1
+kind: SLMDeployment
+metadata:
+  name: {NAME}
+spec:
+  replicas: {replicas}
+  model:
+    uri: image:///models/tiny
+  engine:
+    version: 0.32.0
+    image: $simulator
+    lora: {{maxAdapters: 2, maxRank: 8, maxCpuAdapters: {slots}, claimName: adapters}}
+  accelerator:
+    class: cpu
+  drain:
+    timeout: 20s
+  pod:
+    resources:
+      requests: {{cpu: 20m, memory: 96Mi}}
+    env:{env}
+"""
 
 
 def stock(chat: Namespace, root: Path, adapters: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:

@@ -10,37 +10,9 @@ from e2e.harness.namespace import Namespace
 from e2e.harness.reach import reach
 from slmfleet.simulator.adapters import weights_name
 
-from .adapters import NAME, adapter, ask, asking, held, serves, short, stock, told, unknown
+from .adapters import NAME, adapter, ask, asking, fleet, held, serves, short, stock, told, unknown
 
 LABEL = "adapter.slmfleet.dev/legal=true"
-
-
-def fleet(replicas: int = 1, slots: int = 4, **simulator: object) -> str:
-    """Engines for adapters; `slots` is how many each can keep."""
-    settings = {"START_SECONDS": 1, "DECODE_STEP_MS": 5} | simulator
-    env = "".join(f'\n      - {{name: SLMFLEET_SIM_{name}, value: "{value}"}}' for name, value in settings.items())
-    return f"""
-apiVersion: slmfleet.dev/v1alpha1
-kind: SLMDeployment
-metadata:
-  name: {NAME}
-spec:
-  replicas: {replicas}
-  model:
-    uri: image:///models/tiny
-  engine:
-    version: 0.32.0
-    image: $simulator
-    lora: {{maxAdapters: 2, maxRank: 8, maxCpuAdapters: {slots}, claimName: adapters}}
-  accelerator:
-    class: cpu
-  drain:
-    timeout: 20s
-  pod:
-    resources:
-      requests: {{cpu: 20m, memory: 96Mi}}
-    env:{env}
-"""
 
 
 def test_replicas_come_and_go_and_adapters_are_answered_rightly_throughout(chat: Namespace, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from e2e.contract.adapters import make
 from e2e.harness.images import Images
 from e2e.harness.installation import Installation
 from e2e.harness.namespace import Namespace, namespace
 from e2e.harness.openai import Endpoint
+from e2e.harness.tiny_adapter import make
 from slmfleet.guard.adapter_files import digest
 
 from .adapters import NAME, PROMPT, adapter, ask, asking, held, serves, short, stock, told, unknown

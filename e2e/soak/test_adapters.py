@@ -19,8 +19,7 @@ from e2e.harness.api import Object
 from e2e.harness.installation import Installation
 from e2e.harness.namespace import Namespace
 from e2e.harness.reach import reach
-from e2e.scenarios.adapters import NAME, held, serves, short, stock
-from e2e.scenarios.test_adapters import fleet
+from e2e.scenarios.adapters import NAME, fleet, held, serves, short, stock
 from slmfleet.guard.adapter_files import digest
 
 from .adapters import ADAPTERS, OF_SOME, REPLICAS, SOME, VERSIONS, Soak, pods_of

@@ -26,6 +26,8 @@ FLEET: Final[Manifest] = {
         "accelerator": {"class": "nvidia-l4"},
     },
 }
+ENGINE: Final[Manifest] = {"name": "engine", "args": ["--max-loras", "8", "--max-cpu-loras", str(SLOTS)]}
+"""The engine of a replica; its arguments tell what room it has."""
 
 
 def pod(number: int, address: str) -> Manifest:
@@ -38,7 +40,7 @@ def pod(number: int, address: str) -> Manifest:
             "namespace": NAMESPACE,
             "labels": {MANAGED_BY: MANAGER, DEPLOYMENT: NAME},
         },
-        "spec": {"volumes": [{"name": "adapter-table"}], "serviceAccountName": NAME},
+        "spec": {"volumes": [{"name": "adapter-table"}], "serviceAccountName": NAME, "containers": [ENGINE]},
         "status": {"phase": "Running", "podIP": address, **pod_status(0, ready=True)},
     }
 

@@ -96,8 +96,6 @@ def _lora(r: Request, wanted: LoRA) -> Iterator[Item]:
         if value is not None:
             yield from option(r, flag, value, field=f"{field}.{name}")
     if adapters.enabled(r.spec):
-        if any(value is None for _, value, _ in limits):
-            yield Remark(field, "what is left out follows from the adapters, when a template is rendered")
         yield Variable(adapters.RUNTIME_UPDATES, field, "without it vLLM has no routes to load an adapter", "1")
     elif r.spec.guard.enabled:
         yield Remark(field, "no LoRAAdapter can be loaded while extraArgs has --api-server-count: vLLM refuses both")

@@ -8,9 +8,9 @@ import pytest
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.adapters.room import Room, smallest, with_room
 from slmfleet.core.types import Manifest, Plan
-from tests.core.make import slm
+from tests.core.make import decide, slm
 
-from .make import World, adapter
+from .make import FETCHING, World, adapter
 
 
 def pod(*words: str) -> Manifest:
@@ -85,13 +85,10 @@ def test_adapters_roll_nothing_and_get_their_room_with_the_next_change(on_upgrad
     assert world.condition("Accepted") == ("False", "RankTooLarge")
     assert "left out, it follows from the adapters" in world.message("Accepted")
 
-    longer = _open(on_upgrade, maxModelLen=4096)
-    observed = replace(world.observed(), slm=longer)
-    changed = World(*world.adapters.values(), slm=longer)
-    changed.observed = lambda: observed  # type: ignore[method-assign]
-    follows = arguments(changed.step())
+    world.plan = decide(replace(world.observed(), slm=_open(on_upgrade, maxModelLen=4096)), FETCHING)
+    follows = arguments(world.plan)
     assert follows[follows.index("--max-lora-rank") + 1] == "32"
-    assert changed.condition("Accepted") == ("False", "RankTooLarge"), "the pods that there are have no room yet"
+    assert world.condition("Accepted") == ("False", "RankTooLarge"), "the pods that there are have no room yet"
 
 
 def _open(on_upgrade: str, **engine: Any) -> Manifest:

@@ -83,7 +83,7 @@ def test_a_chat_stream_opens_with_the_role_and_ends_with_the_usage(server: Runni
     first, *pieces, last_piece, usage = answer.events
     assert answer.kind == "text/event-stream; charset=utf-8"
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert [piece["choices"][0]["finish_reason"] for piece in pieces] == [None, None]
+    assert {piece["choices"][0]["finish_reason"] for piece in pieces} <= {None}
     assert last_piece["choices"][0]["finish_reason"] == "length"
     assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], 3)
 
@@ -92,11 +92,13 @@ def test_a_chat_stream_opens_with_the_role_and_ends_with_the_usage(server: Runni
 @pytest.mark.parametrize(("path", "body"), [(CHAT, HI), (COMPLETIONS, PROMPT)])
 def test_the_keys_of_a_streams_chunks(server: Running, path: str, body: dict[str, Any], usage: bool) -> None:
     asked = body | {"stream": True, "ignore_eos": True, "stream_options": {"include_usage": usage}}
-    events = server.post(path, asked).events
+    events = [set(event) for event in server.post(path, asked).events]
     head = {"id", "object", "created", "model", "choices"}
     opening = [head | {"prompt_token_ids", "prompt_text"}] if path == CHAT else []
     closing = [head, head | {"usage", "system_fingerprint"}] if usage else [head | {"system_fingerprint"}]
-    assert [set(event) for event in events] == [*opening, head, head, *closing]
+    # The server joins the tokens that it had no time to send one by one: 3 tokens are 1 to 3 chunks.
+    joined = [[*opening, *[head] * pieces, *closing] for pieces in range(3)]
+    assert events in joined
 
 
 @pytest.mark.parametrize(("path", "body"), [(CHAT, HI), (COMPLETIONS, PROMPT)])

@@ -87,6 +87,18 @@ class Installation:
             os.kill(process_of(pod), signal.SIGKILL)
         self.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """No replica runs for as long as the body does."""
+        self.kubectl("scale", f"deployment/{RELEASE}", "--replicas=0")
+        try:
+            self.eventually(lambda: not self.pods(), "no replica is left", START_SECONDS)
+            yield
+        finally:
+            self.kubectl("scale", f"deployment/{RELEASE}", "--replicas=2")
+            self.kubectl("rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s")
+            self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
+
     def metric(self, pod: str, name: str) -> dict[str, float]:
         """The samples of one metric of one replica: labels, as the exposition writes them, to value."""
         with self.metrics(pod) as endpoint:

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from .cluster import Cluster
 from .dump import dump
 from .images import Images
 from .openai import Endpoint
+from .processes import process_of
 from .reach import reach
 from .waiting import eventually
 
@@ -115,6 +118,13 @@ class Namespace:
         """What opens the administrative routes of an SLMDeployment's engines."""
         (secret,) = self.objects("secret", f"slmfleet.dev/deployment={slm}")
         return base64.b64decode(secret["data"]["token"]).decode()
+
+    def crash(self, pod: str) -> None:
+        """The engine of a pod ends, and is started again there; on the local cluster without a farewell."""
+        if self.cluster.local:
+            os.kill(process_of(pod), signal.SIGKILL)
+        else:
+            self.kubectl("exec", pod, "--", "python3", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
 
     @contextmanager
     def service(self, name: str, port: int = 80) -> Iterator[Endpoint]:

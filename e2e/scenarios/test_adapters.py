@@ -120,6 +120,33 @@ def test_an_engine_that_dies_while_it_loads_is_followed_by_one_that_has_all(chat
     assert answers.first_words == {weights_name(made["v1"]), weights_name(made["v2"])}
 
 
+def test_an_engine_that_crashes_while_no_operator_works_is_back_with_its_adapters(
+    chat: Namespace, operator: Installation, tmp_path: Path
+) -> None:
+    made = stock(chat, tmp_path, {"legal": {}, "sales": {}})
+    chat.apply(fleet(replicas=2, START_SECONDS=5))
+    chat.apply(adapter("sales", "sales"))
+    chat.apply(adapter("legal", "legal", placement={"replicas": 1}, endpoint={"service": True}))
+    for name, pods in {"sales": 2, "legal": 1}.items():
+        serves(chat, name, made[name], pods=pods, within=120)
+    (pod,) = chat.eventually(lambda: _labelled(chat, 1), "one pod is labelled")
+    file = ("exec", pod, "--", "cat", "/etc/slmfleet-adapters/table.json")
+    chat.eventually(
+        lambda: pod in chat.kubectl(*file), "the kubelet has written what starts with an engine", within=120
+    )
+    with operator.away(), chat.service("legal-adapter") as service:
+        chat.crash(pod)
+        chat.eventually(lambda: chat.get("pod", pod)["status"]["containerStatuses"][0]["restartCount"] == 1, "it ends")
+
+        def back() -> bool:
+            (said,) = chat.get("pod", pod)["status"]["containerStatuses"]
+            return bool(said["ready"])
+
+        chat.eventually(back, "it is ready again", within=120)
+        assert set(held(chat, pod)["aliases"]) == {"legal", "sales"}
+        assert chat.eventually(lambda: ask(service, "legal"), "it is reached").split()[0] == weights_name(made["legal"])
+
+
 def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path: Path) -> None:
     made = stock(chat, tmp_path, {"legal": {}, "sales": {}})
     chat.apply(fleet())

@@ -103,10 +103,10 @@ class Soak:
 
     def crash_engine(self, pod: str) -> None:
         """Its server ends, and another one starts in the same pod."""
-        # Nobody but an operator takes it out of the Services of adapters that it does not have any more.
+        # Without an operator it starts with what the kubelet wrote last, which changes of this moment are ahead of.
         self.faults.over()
         self.witnesses.killed()
-        self.faults.crash(pod)
+        self.chat.crash(pod)
 
     def kill_leader(self, _: str) -> None:
         """A node is lost with the operator on it."""

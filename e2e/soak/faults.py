@@ -1,15 +1,12 @@
 """What a failing machine does to engines and operators, and what the operators' logs say to it."""
 
-import os
 import re
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from e2e.harness.installation import TAKEOVER_SECONDS, Installation
 from e2e.harness.namespace import Namespace
-from e2e.harness.processes import process_of
 
 PAUSE_SECONDS = 2.0
 _ERROR = re.compile(r"^\S+ (ERROR|CRITICAL) |^Traceback ")
@@ -36,13 +33,6 @@ class Faults:
     def kill_pods(self, *selected: str) -> None:
         """A node loses the pods of these names, or with the labels after `-l`."""
         self.chat.kubectl("delete", "pod", *selected, "--grace-period=0", "--force", "--wait=false")
-
-    def crash(self, pod: str) -> None:
-        """An engine ends without a farewell, and is started again in its pod."""
-        if self.chat.cluster.local:
-            os.kill(process_of(pod), signal.SIGKILL)
-        else:
-            self.kill_pods(pod)
 
     def kill_leader(self) -> bool:
         """A node loses the operator; False while its last loss is not yet noticed."""

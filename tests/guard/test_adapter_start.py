@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .adapter_pod import N3, OTHER, V1, AdapterPod, virtually
+from .adapter_pod import N1, N3, OTHER, V1, V2, AdapterPod, virtually
 from .vllm import Load
 
 
@@ -20,9 +20,65 @@ def test_the_file_is_loaded_before_the_pod_is_healthy(tmp_path: Path) -> None:
         pod.vllm.up = True
         await asyncio.sleep(1)
         assert (await pod.call("GET", "/health")).status == 503
+        await pod.put({V1: True})
         await asyncio.sleep(1)
         assert (await pod.call("GET", "/health")).status == 200
         assert await pod.weights("legal") == pod.path(1)
+
+    virtually(test)
+
+
+def test_what_the_file_says_waits_10_seconds_for_an_operator_that_knows_better(tmp_path: Path) -> None:
+    pod = AdapterPod(tmp_path)
+    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+
+    async def test() -> None:
+        await pod.call("GET", "/health")
+        await asyncio.sleep(9.5)
+        assert await pod.states() == {N1: "Loaded"}
+        assert (await pod.call("GET", "/health")).status == 503
+        await asyncio.sleep(1)
+        assert (await pod.call("GET", "/health")).status == 200
+
+    virtually(test)
+
+
+def test_an_operator_that_answers_makes_the_pod_ready_with_what_it_says(tmp_path: Path) -> None:
+    pod = AdapterPod(tmp_path)
+    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+
+    async def test() -> None:
+        await pod.call("GET", "/health")
+        await asyncio.sleep(5)
+        await pod.put({V2: True})
+        await asyncio.sleep(0.1)
+        assert (await pod.call("GET", "/health")).status == 503
+        await asyncio.sleep(2)
+        assert (await pod.call("GET", "/health")).status == 200
+        assert await pod.weights("legal") == pod.path(2)
+
+    virtually(test)
+
+
+def test_of_the_placed_adapters_in_the_file_those_of_this_pod_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slmfleet.guard.adapters.gethostname", lambda: "support-2")
+    pod = AdapterPod(tmp_path)
+    placed = {
+        name: ({**entry, "pods": pods})
+        for (name, entry), pods in zip(
+            pod.table({V1: True, OTHER: True})["adapters"].items(),
+            (["support-1"], ["support-1", "support-2"]),
+            strict=True,
+        )
+    }
+    pod = AdapterPod(tmp_path, file={"adapters": {}, "placed": placed})
+
+    async def test() -> None:
+        await pod.call("GET", "/health")
+        await asyncio.sleep(5)
+        assert await pod.states() == {N3: "Loaded"}
 
     virtually(test)
 
@@ -42,7 +98,9 @@ def test_a_slow_adapter_keeps_the_pod_unready_for_a_minute(tmp_path: Path) -> No
     virtually(test)
 
 
-@pytest.mark.parametrize("file", [None, [], {"adapters": {"x": {}}}])
+@pytest.mark.parametrize(
+    "file", [None, [], {"adapters": {"x": {}}}, {"adapters": {}, "placed": {"x": {}}}, {"adapters": {}, "placed": []}]
+)
 def test_without_a_valid_file_the_pod_is_ready_at_once(
     tmp_path: Path, file: object, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,10 +36,11 @@ class TableError(ValueError):
     """A table that is not taken: what is wrong with it."""
 
 
-def read_table(text: bytes, roots: list[str]) -> tuple[Table, str]:
+def read_table(text: bytes, roots: list[str], pod: str = "") -> tuple[Table, str]:
     """The table and the hex SHA-256 of its JSON with sorted keys and no spaces. Raises TableError.
 
-    Every path must be below one of `roots`, with all links followed.
+    Every path must be below one of `roots`, with all links followed. Of the adapters under "placed", which the table
+    for engines that start has, those count whose "pods" name `pod`.
     """
     try:
         body = json.loads(text)
@@ -49,6 +50,7 @@ def read_table(text: bytes, roots: list[str]) -> tuple[Table, str]:
     adapters = body.get("adapters") if isinstance(body, dict) else None
     if not isinstance(adapters, dict):
         raise TableError('the table is no object with the key "adapters"')
+    adapters = {**adapters, **_placed(body.get("placed", {}), pod)}
     if len(adapters) > MAX_ADAPTERS:
         raise TableError(f"the table has more than {MAX_ADAPTERS} adapters")
     table = {name: _wanted(name, entry, roots) for name, entry in adapters.items()}
@@ -57,6 +59,13 @@ def read_table(text: bytes, roots: list[str]) -> tuple[Table, str]:
         if aliases.count(alias) > 1:
             raise TableError(f"several adapters have the alias {alias}")
     return table, digest
+
+
+def _placed(entries: Any, pod: str) -> dict[str, Any]:  # noqa: ANN401 - from JSON
+    try:
+        return {name: entry for name, entry in entries.items() if pod in entry["pods"]}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise TableError('"placed" is no object of adapters with their "pods"') from error
 
 
 def _wanted(name: str, entry: Any, roots: list[str]) -> Wanted:  # noqa: ANN401 - from JSON

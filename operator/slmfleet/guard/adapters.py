@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from .adapter_state import DRAINING, FINE, LOADED, LOADING, RETRY_SECONDS, Adapter, Failure, Residents
@@ -28,6 +29,9 @@ HOLD_SECONDS = 30.0
 """How long requests of adapters wait for a load to begin, at most."""
 READY_SECONDS = 60.0
 """From the engine's first healthy answer on: the pod is kept unready for its adapters, at most."""
+CONFIRM_SECONDS = 10.0
+"""From then on too: how long a table from the file waits for the operator's word, at most. The kubelet writes the file
+anew a minute late or more, so what it says may be over. An operator that works looks every two seconds."""
 LOOK_SECONDS = 0.5
 RESYNC_SECONDS = 30.0
 MOMENT = 0.01
@@ -40,13 +44,16 @@ class Adapters:
     def __init__(
         self, engine: EngineCalls, table: Path, roots: list[str], complain: Callable[[str], None], *, hold: bool
     ) -> None:
-        """`hold`: while the engine loads an adapter it may answer with wrong weights, so no adapter is used then."""
+        """`table`: the file for engines that start.
+
+        `hold`: while the engine loads an adapter it may answer with wrong weights, so no adapter is used then.
+        """
         self.roots = roots
         self.ready = False
         self.residents = Residents()
         self._digest = ""
         self._engine, self._file, self._complain, self._hold = engine, table, complain, hold
-        self._listed_at = float("-inf")
+        self._listed_at = self._confirmed_by = float("-inf")
         self._agent: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,7 +80,7 @@ class Adapters:
 
     def take(self, table: Table, digest: str) -> None:
         """From here on this is what the pod should have."""
-        self.residents.wanted, self._digest = table, digest
+        self.residents.wanted, self._digest, self._confirmed_by = table, digest, float("-inf")
         self.residents.settle(_now())
         self._wake.set()
 
@@ -111,7 +118,7 @@ class Adapters:
             except Exception as error:  # noqa: BLE001 - the agent goes on: pods are unready without it
                 self._complain(f"adapters: {error!r}")
             waiting = any(adapter.state == LOADING for adapter in self.residents.adapters.values())
-            self.ready = self.ready or not waiting or _now() >= deadline
+            self.ready = self.ready or _now() >= (self._confirmed_by if not waiting else deadline)
             await self._pause(deadline)
 
     async def _pause(self, deadline: float) -> None:
@@ -120,7 +127,7 @@ class Adapters:
         adapters = self.residents.adapters.values()
         due = [adapter.not_before for adapter in adapters]
         due += [adapter.drained_by for adapter in adapters if adapter.state == DRAINING]
-        due += [] if self.ready else [deadline]
+        due += [] if self.ready else [deadline, self._confirmed_by]
         wait = max(MOMENT, min([RESYNC_SECONDS, *(at - now for at in due if at > now)]))
         # Up to Python 3.11 asyncio.wait_for may lose a cancellation: the server could not end.
         timer = asyncio.get_running_loop().call_later(wait, self._wake.set)
@@ -142,7 +149,9 @@ class Adapters:
         """The table as the operator left it for engines that start: none where there is no file."""
         try:
             with suppress(FileNotFoundError):
-                self.take(*read_table(self._file.read_bytes(), self.roots))
+                table, digest = read_table(self._file.read_bytes(), self.roots, pod=gethostname())
+                self.take(table, digest)
+                self._confirmed_by = _now() + (CONFIRM_SECONDS if table else 0.0)
         except (OSError, TableError) as error:
             self._complain(f"{self._file} is not used: {error}")
 

@@ -28,7 +28,7 @@ INSPECT_AGAIN_SECONDS: Final = 30.0
 LOADING_SECONDS: Final = (0.2, 0.2, 0.4, 0.4, 0.8, 1.6)
 """Pauses between looks at a guard that is working towards its table; the last one goes on."""
 SETTLED_SECONDS: Final = 20.0
-RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+RETRY_SECONDS: Final = (0.5, 1.0, 2.0)
 SILENT_AFTER: Final = 3
 """So many calls in a row without an answer, and a pod that is ready counts as silent."""
 NEWS_SECONDS: Final = 1.0

@@ -8,7 +8,7 @@ from slmfleet.core.autoscale.advice import Advice, PodLoad
 from slmfleet.core.autoscale.decision import Decision
 from tests.core.make import NOW
 
-from .make import World, adapter, engine, engine_name, report
+from .make import World, adapter, engine, engine_name, path, report
 
 V1 = engine_name("v1")
 
@@ -18,7 +18,8 @@ def test_a_number_of_replicas_is_placed_and_stays() -> None:
     world.fetched()
     assert (world.table(), world.table("support-2")) == ({V1: "legal"}, {})
     (table,) = [m for m in world.plan.apply if m["metadata"]["name"] == "support-adapters"]
-    assert json.loads(table["data"]["table.json"]) == {"adapters": {}}
+    entry = {"path": path("v1"), "alias": "legal", "pods": ["support-1"]}
+    assert json.loads(table["data"]["table.json"]) == {"adapters": {}, "placed": {V1: entry}}
     world.pods = (engine("support-0"), *world.pods)
     world.step()
     assert world.table("support-0") == {}

@@ -37,7 +37,7 @@ from .placement import Pod, Wish, place, refused
 from .room import more, smallest
 from .seats import pods_of, seat_of
 from .status import Seat, Situation, adapters_ready, status_of, transitions, untaken
-from .tables import table, table_config_map
+from .tables import starting_table, table, table_config_map
 from .versions import Place, Step, advance
 
 FETCHES_ASKED: Final = 8
@@ -112,7 +112,11 @@ def _plan(
         if s.adapter.spec.endpoint.service and (s.no_service is None or s.no_service.reason == Reason.CHILD_REFUSED)
     ]
     entries = {name: tuple(s.step.entries(s.adapter.served_name)) for name, s in situations.items()}
-    everywhere = [line for name, s in situations.items() if s.adapter.replicas is None for line in entries[name]]
+    starting = starting_table(
+        (*line, None if s.adapter.replicas is None else [seat.name for seat in s.seats])
+        for name, s in situations.items()
+        for line in entries[name]
+    )
     waits = [known.requeue_after for known in files.values()] + [s.step.requeue_after for s in situations.values()]
     selected = endpoints(d.observed.pods, situations, d.now)
     waits += [selected.requeue_after, *(LOOK_SECONDS for s in situations.values() if s.no_service is not None)]
@@ -128,8 +132,8 @@ def _plan(
         outcomes=outcomes,
         requeue_after=min((seconds for seconds in waits if seconds is not None), default=None),
     )
-    starting = table_config_map(d.names, table(everywhere)) if d.observed.adapters else None
-    return AdapterPlan(plan, starting, _ready(outcomes), tuple(_spreads(situations.values())))
+    file = table_config_map(d.names, starting) if d.observed.adapters else None
+    return AdapterPlan(plan, file, _ready(outcomes), tuple(_spreads(situations.values())))
 
 
 def _spreads(situations: Iterable[Situation]) -> Iterator[Spread]:

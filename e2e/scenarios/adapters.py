@@ -15,6 +15,7 @@ from e2e.harness.openai import Endpoint
 from e2e.harness.reach import reach
 from e2e.harness.store import BUCKET, store
 from e2e.harness.tiny_adapter import make
+from slmfleet.core.names import ADAPTER
 from slmfleet.guard.adapter_files import digest
 
 NAME = "support"
@@ -109,6 +110,12 @@ def serves(chat: Namespace, name: str, folder: Path, pods: int, within: float = 
         return True
 
     chat.eventually(said, f"{name} is served by {pods} pods as in {folder.name}", within)
+
+
+def fetches(chat: Namespace, name: str) -> set[str]:
+    """The Jobs that fetch for a LoRAAdapter or have fetched, by name and uid: one that was made anew is another one."""
+    jobs = (job["metadata"] for job in chat.objects("job", f"{ADAPTER}={name}"))
+    return {f"{job['name']} {job['uid']}" for job in jobs}
 
 
 def ask(endpoint: Endpoint, model: str) -> str:

@@ -8,11 +8,14 @@ from pathlib import Path
 from e2e.harness.installation import TAKEOVER_SECONDS, Installation
 from e2e.harness.namespace import Namespace
 from e2e.harness.reach import reach
+from slmfleet.guard.adapter_files import digest
 from slmfleet.simulator.adapters import weights_name
 
-from .adapters import NAME, adapter, ask, asking, fleet, held, serves, short, stock, told, unknown
+from .adapters import NAME, adapter, ask, asking, fetches, fleet, held, serves, short, stock, told, unknown
 
 LABEL = "adapter.slmfleet.dev/legal=true"
+LOAD_SECONDS = 20
+"""Of engines that are so slow that a load could not be missed."""
 
 
 def test_replicas_come_and_go_and_adapters_are_answered_rightly_throughout(chat: Namespace, tmp_path: Path) -> None:
@@ -80,6 +83,25 @@ def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespa
         serves(chat, "legal", made["legal"], pods=1)
     assert answers.failures == []
     assert answers.first_words == {weights_name(made["legal"])}
+
+
+def test_a_return_to_the_version_before_takes_neither_a_fetch_nor_a_load(chat: Namespace, tmp_path: Path) -> None:
+    made = stock(chat, tmp_path, {"v1": {}, "v2": {}})
+    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=LOAD_SECONDS))
+    wanted = {name: adapter("legal", name, sha=digest(folder), rollout={"soak": "5m"}) for name, folder in made.items()}
+    chat.apply(wanted["v1"])
+    serves(chat, "legal", made["v1"], pods=2, within=120)
+    with chat.service(NAME) as service, asking(service, "legal") as answers:
+        chat.apply(wanted["v2"])
+        serves(chat, "legal", made["v2"], pods=2, within=120)
+        fetched = fetches(chat, "legal")
+        chat.apply(wanted["v1"])
+        serves(chat, "legal", made["v1"], pods=2, within=LOAD_SECONDS)
+        assert fetches(chat, "legal") == fetched
+    assert len(fetched) == 2, fetched
+    assert answers.failures == []
+    assert answers.first_words == {weights_name(made["v1"]), weights_name(made["v2"])}
+    assert answers.texts[-1].split()[0] == weights_name(made["v1"])
 
 
 def test_a_killed_operator_leaves_a_new_version_to_its_successor(
@@ -168,7 +190,7 @@ def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path
         status = chat.get("lora", name)["status"]
         assert (status["phase"], status["loaded"]) == ("Pending", "0/0")
     chat.kubectl("delete", "lora", "legal", "--timeout=20s")
-    chat.eventually(lambda: not _jobs(chat, "legal"), "its Job is gone with it")
+    chat.eventually(lambda: not fetches(chat, "legal"), "its Job is gone with it")
 
     chat.eventually(lambda: not _pods(chat), "the engines are gone", within=90)
     chat.apply(fleet())
@@ -178,7 +200,7 @@ def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path
         assert unknown(service, "legal")
 
     chat.kubectl("delete", "slm,lora", "--all", "--timeout=20s")
-    chat.eventually(lambda: not _jobs(chat, "sales") and not _pods(chat), "nothing is left", within=90)
+    chat.eventually(lambda: not fetches(chat, "sales") and not _pods(chat), "nothing is left", within=90)
 
 
 def test_more_adapters_than_slots_are_refused_instead_of_evicted(chat: Namespace, tmp_path: Path) -> None:
@@ -233,7 +255,3 @@ def _labelled(chat: Namespace, count: int) -> list[str]:
     found = [p["metadata"]["name"] for p in chat.objects("pod", LABEL) if "deletionTimestamp" not in p["metadata"]]
     assert len(found) == count, found
     return found
-
-
-def _jobs(chat: Namespace, name: str) -> list[str]:
-    return [job["metadata"]["name"] for job in chat.objects("job") if job["metadata"]["name"].startswith(f"{name}-")]

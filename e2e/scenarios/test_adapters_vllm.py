@@ -19,7 +19,7 @@ from e2e.harness.openai import Endpoint
 from e2e.harness.tiny_adapter import make
 from slmfleet.guard.adapter_files import digest
 
-from .adapters import NAME, PROMPT, adapter, ask, asking, held, serves, short, stock, told, unknown
+from .adapters import NAME, PROMPT, adapter, ask, asking, fetches, held, serves, short, stock, told, unknown
 
 pytestmark = pytest.mark.vllm
 
@@ -127,9 +127,12 @@ def test_a_new_version_takes_over_and_the_old_one_comes_back(fleet: Fleet, servi
         serves(chat, "legal", fleet.made["v2"], pods=1, within=120)
         second = ask(service, "legal")
         assert second not in {fleet.base, first, sales}
+        fetched = fetches(chat, "legal")
+        assert len(fetched) == 2, fetched
         chat.apply(adapter("legal", "v1", sha=digest(fleet.made["v1"])))
         serves(chat, "legal", fleet.made["v1"], pods=1, within=120)
         assert ask(service, "legal") == first
+        assert fetches(chat, "legal") == fetched, "what is in the volume is not fetched again"
     assert answers.failures == []
     assert set(answers.texts) == {first, second}
     assert (ask(service, "sales"), ask(service, NAME)) == (sales, fleet.base)

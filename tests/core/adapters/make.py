@@ -9,7 +9,7 @@ from slmfleet.core.autoscale.advice import Advice
 from slmfleet.core.types import AdapterOutcome, Manifest, Observed, Plan, Ref, WriteFailure
 from tests.core.make import CONFIG, applied, decide, slm
 
-HEX = {name: (name[-1] * 64) for name in ("v1", "v2", "v3")}
+HEX = {f"v{n}": f"{n}" * 64 for n in range(1, 7)}
 """Versions whose digests are 111…, 222…"""
 FACTS = {"bytes": 5, "base": "Qwen/Qwen3-8B", "rank": 8, "targets": ["q_proj"], "bias": "none", "peftType": "LORA"}
 FETCHING = replace(CONFIG, fetcher="fetcher:1")

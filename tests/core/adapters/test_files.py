@@ -102,7 +102,7 @@ def test_a_job_of_somebody_else_is_left_alone() -> None:
 
 
 def test_the_job_of_an_earlier_source_goes_and_what_it_told_stays() -> None:
-    world = ready()
+    world = ready(source={"uri": "s3://adapters/legal"})
     before = {ref.name for ref in world.jobs}
     world.adapters["legal"] = adapter(source={"uri": "s3://adapters/other"}, status=world.outcome().status)
     world.step()

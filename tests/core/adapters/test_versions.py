@@ -92,6 +92,8 @@ class Pod:
 
     ready: bool = True
     heard: bool = True
+    busy: bool = False
+    """Requests run for all that is loaded: what the table no longer has drains, and is not unloaded."""
     loaded: set[str] = field(default_factory=set)
     alias: str | None = None
     table: dict[str, str | None] = field(default_factory=dict)
@@ -105,7 +107,8 @@ class Pod:
         wanted = next((name for name, alias in self.table.items() if alias), None)
         if wanted in self.loaded:
             self.alias = wanted
-        self.loaded &= self.table.keys() | {self.alias}
+        if not self.busy:
+            self.loaded &= self.table.keys() | {self.alias}
 
     def load(self) -> None:
         missing = sorted(self.table.keys() - self.loaded)
@@ -117,7 +120,8 @@ class Pod:
         self.settle()
 
     def place(self) -> Place:
-        report = Report({name: Held("Loaded") for name in self.loaded}, {"legal": self.alias} if self.alias else {})
+        held = {name: Held("Loaded" if name in self.table else "Draining") for name in self.loaded}
+        report = Report(held, {"legal": self.alias} if self.alias else {})
         return Place(self.ready, report if self.heard else None)
 
 
@@ -126,6 +130,7 @@ MOVES: dict[str, Callable[[Pod], None]] = {
     "restart": Pod.restart,
     "flap": lambda pod: setattr(pod, "ready", not pod.ready),
     "silence": lambda pod: setattr(pod, "heard", not pod.heard),
+    "busy": lambda pod: setattr(pod, "busy", not pod.busy),
 }
 EVENTS = st.lists(
     st.tuples(st.sampled_from([*MOVES, "want", "plan"]), st.integers(0, 2), st.sampled_from([A, B, C]), st.booleans()),
@@ -176,7 +181,39 @@ def test_whatever_happened_the_wanted_version_is_reached(events: list[tuple[str,
         track = found.track
         for pod in pods:
             pod.ready = pod.heard = True
+            pod.busy = False
             pod.put(aliases(found))
             pod.load()
     assert track == Track(wanted)
     assert all(pod.alias == wanted.named("legal") and pod.loaded == {pod.alias} for pod in pods)
+
+
+@given(EVENTS)
+def test_a_version_that_drains_or_soaks_is_returned_to_without_a_load(
+    events: list[tuple[str, int, Version, bool]],
+) -> None:
+    pods, track, wanted, at = [Pod() for _ in range(3)], Track(), A, 0.0
+    for what, which, version, pushed in events:
+        at += 7
+        wanted = version if what == "want" else wanted
+        if what in MOVES:
+            MOVES[what](pods[which])
+        found = step(track, wanted, *(pod.place() for pod in pods), later=at)
+        track = found.track
+        for pod in pods:
+            if pushed and pod.heard:
+                pod.put(aliases(found))
+    for pod in pods:
+        pod.ready = pod.heard = True
+    for back in (A, B, C):
+        if track.active is None or not all(back.named("legal") in pod.loaded for pod in pods):
+            continue
+        returned = track
+        for _ in range(2):  # one that drains is listed as loaded once the table has it again
+            found = step(returned, back, *(pod.place() for pod in pods), later=at)
+            returned = found.track
+            for pod in pods:
+                pod.put(aliases(found))
+        assert returned.active == back
+        assert all(pod.alias == back.named("legal") for pod in pods)
+        return

@@ -1,7 +1,8 @@
 """What is known of each adapter's files, and what has to be done to know more."""
 
 import re
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -10,7 +11,7 @@ from slmfleet.api.accelerator import AcceleratorClassSpec
 from slmfleet.api.adapter_facts import AdapterFacts
 from slmfleet.api.conditions import Reason
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
-from slmfleet.core.build.fetch_job import fetch_job
+from slmfleet.core.build.fetch_job import fetch_job, wanted_digest
 from slmfleet.core.conditions import Statement
 from slmfleet.core.names import Names
 from slmfleet.core.problems import Verdict, bounded, refusal
@@ -29,6 +30,9 @@ Likewise one whose files engines do not find: somebody removed them, or made the
 LOOK_SECONDS: Final = 60.0
 """After so long what was refused is tried again, by a guard or the API server: nobody hears of it when it is put right.
 """
+KEPT_FETCHES: Final = 3
+"""So many Jobs of an adapter stay that nothing wants any more: a return to what they have fetched needs no other one.
+As many as a CronJob keeps by default."""
 
 PROGRESS_SECONDS: Final = 10
 """So often at most a status says how far a fetch is."""
@@ -88,14 +92,33 @@ def files_of(adapter: Adapter, d: Deployment) -> Files:
     return _fetched(adapter, source, known, d) if source.claim is not None else _in_place(adapter, source, known, d)
 
 
-def obsolete(observed: Observed, wanted: Set[Ref]) -> list[Ref]:
+def obsolete(observed: Observed, adapters: Iterable[Adapter], wanted: Set[Ref]) -> list[Ref]:
     """Jobs and Services of adapters that they no longer want; those of deleted adapters go with them."""
     uids = {a["metadata"].get("uid") for a in observed.adapters}
-    return [
-        replace(ref, uid=child["metadata"]["uid"])
+    left = {
+        ref: child
         for ref, child in observed.children.items()
         if ref not in wanted and ref.kind in ("Job", "Service") and controller(child) in uids
-    ]
+    }
+    kept = _kept([child for ref, child in left.items() if ref.kind == "Job"], adapters)
+    return [replace(ref, uid=child["metadata"]["uid"]) for ref, child in left.items() if ref not in kept]
+
+
+def _kept(jobs: Iterable[Manifest], adapters: Iterable[Adapter]) -> set[Ref]:
+    """Those that tell what is in the volume: of the versions that are loaded, and the last ones of each adapter.
+
+    Only where a digest says which files they are: what else a source holds may have changed since.
+    """
+    loaded = {(a.uid, v.digest) for a in adapters for v in (a.track.active, a.track.previous) if v is not None}
+    ends = ((job, _end(job) or {}) for job in jobs)
+    done = [(job, end) for job, end in ends if end.get("type") == "Complete" and wanted_digest(job) is not None]
+    kept, newer = set(), Counter[str | None]()
+    for job, _ in sorted(done, key=lambda each: str(each[1].get("lastTransitionTime")), reverse=True):
+        owner = controller(job)
+        if newer[owner] < KEPT_FETCHES or (owner, wanted_digest(job)) in loaded:
+            kept.add(Ref.of(job))
+        newer[owner] += 1
+    return kept
 
 
 def controller(obj: Manifest) -> str | None:
@@ -207,6 +230,11 @@ def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deploym
     words = d.observed.answers.get(inquiry.key)
     if words is None:
         return Files(Statement("False", Reason.FETCHING, f"Job {source.key} has ended"), inquiry=inquiry)
+    left = _seconds_left(job, d.now)
+    again = _the_very(job) if left <= 0 else None
+    if again is not None and over["type"] == "Complete" and not words:
+        text = f"what Job {source.key} told went with its pod: it fetches again"
+        return Files(Statement("False", Reason.FETCHING, text), delete=again, inquiry=inquiry)
     told = parse(words)
     if over["type"] == "Failed" and not (isinstance(told, dict) and "error" in told):
         told = {"error": Reason.FETCH_FAILED.value, "message": over.get("message") or "the Job failed"}
@@ -214,8 +242,6 @@ def _progress(adapter: Adapter, source: Source, job: Manifest | None, d: Deploym
     if read.facts is not None:
         return replace(read, inquiry=inquiry)
     text = f"Job {source.key}: {read.fetched.message}"
-    left = _seconds_left(job, d.now)
-    again = _the_very(job) if left <= 0 else None
     return Files(
         Statement("False", read.fetched.reason, text), delete=again, inquiry=inquiry, requeue_after=max(left, 1.0)
     )

@@ -105,6 +105,7 @@ def _plan(
     files: Mapping[str, Files],
     outcomes: tuple[AdapterOutcome, ...],
 ) -> AdapterPlan:
+    adapters = [s.adapter for s in situations.values()]
     jobs = [known.job for known in files.values() if known.job is not None]
     services = [
         adapter_service(d.names, s.adapter.manifest)
@@ -124,7 +125,7 @@ def _plan(
     missing = [job for job in jobs if Ref.of(job) not in d.observed.children]
     plan = Plan(
         apply=(*services, *missing),
-        delete=(*obsolete(d.observed, {Ref.of(each) for each in (*services, *jobs)}), *sorted(again)),
+        delete=(*obsolete(d.observed, adapters, {Ref.of(each) for each in (*services, *jobs)}), *sorted(again)),
         patches=selected.patches,
         inquiries=_inquiries(files.values()),
         inspections=tuple(known.inspection for known in files.values() if known.inspection is not None),

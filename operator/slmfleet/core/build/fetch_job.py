@@ -19,6 +19,7 @@ FINAL_EXIT_CODES: Final = (2, 3)
 """Exit codes of the fetcher that another attempt would not change (fetcher/errors.py)."""
 CONTAINER: Final = "fetch"
 _CREDENTIALS: Final = "/credentials"
+_DIGEST: Final = "--digest"
 
 
 def adapter_metadata(names: Names, adapter: Manifest, name: str) -> dict[str, Any]:
@@ -66,6 +67,12 @@ def fetch_job(
     }
 
 
+def wanted_digest(job: Manifest) -> str | None:
+    """The digest that a Job was made to fetch; None for one that takes whatever is there."""
+    words = [word for c in job["spec"]["template"]["spec"]["containers"] for word in c.get("args") or ()]
+    return str(words[words.index(_DIGEST) + 1]) if _DIGEST in words else None
+
+
 def _pod(
     names: Names,
     spec: SLMDeploymentSpec,
@@ -110,7 +117,7 @@ _SHARED: Final = frozenset({"tolerations", "imagePullSecrets"})
 def _container(source: AdapterSource, image: str) -> Manifest:
     args = ["--uri", source.uri, "--root", MOUNT, "--max-bytes", str(size(source.max_size))]
     args += [] if source.revision is None else ["--revision", source.revision]
-    args += [] if source.digest is None else ["--digest", source.digest]
+    args += [] if source.digest is None else [_DIGEST, source.digest]
     mounts: list[Manifest] = [
         {"name": "adapters", "mountPath": MOUNT, "subPath": FOLDER},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod

@@ -51,16 +51,3 @@ async def test_bytes_that_are_no_text_do_no_harm() -> None:
     client = FakeClient()
     client.logs["support-1", True] = b"\xff\xfe end"
     assert await tail(Logs(client)) == "\ufffd\ufffd end"
-
-
-async def test_memory_is_bounded_and_the_latest_deaths_are_kept() -> None:
-    client = FakeClient()
-    client.logs["support-1", True] = b"text"
-    logs = Logs(client)
-    for number in range(300):
-        await tail(logs, f"uid/{number}")
-    client.calls.clear()
-    await tail(logs, "uid/299")
-    assert client.count("log", "Pod") == 0
-    await tail(logs, "uid/0")
-    assert client.count("log", "Pod") == 1

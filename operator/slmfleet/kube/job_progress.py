@@ -1,9 +1,11 @@
 """What the running pod of a Job says last, or why it does not run."""
 
 import logging
-from collections import OrderedDict
+from functools import partial
+from math import inf
 from typing import Final
 
+from .asked import Asked
 from .client import Client
 from .errors import KubeError
 from .last_words import JOB_LABEL
@@ -23,23 +25,22 @@ class ProgressOfJobs:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._asked = Asked(_KEPT, again=inf)
 
     async def of(self, namespace: str, job: str, *, key: str) -> str:
         """One line, "" while there is none. Never fails: it only explains.
 
         `key` changes as time passes, so that the line is a recent one; it is asked for once.
         """
-        if key not in self._known:
-            try:
-                self._known[key] = await self._ask(namespace, job)
-            except KubeError as error:
-                about = {"kind": "Job", "namespace": namespace, "name": job}
-                logger.info("nothing is known of its pod: %s", error, extra={"object": about})
-                self._known[key] = ""
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        return self._known[key]
+        return await self._asked.text(key, partial(self._told, namespace, job))
+
+    async def _told(self, namespace: str, job: str) -> str:
+        try:
+            return await self._ask(namespace, job)
+        except KubeError as error:
+            about = {"kind": "Job", "namespace": namespace, "name": job}
+            logger.info("nothing is known of its pod: %s", error, extra={"object": about})
+            return ""
 
     async def _ask(self, namespace: str, job: str) -> str:
         pods, _ = await self._client.list(PODS, namespace, labels=f"{JOB_LABEL}={job}")

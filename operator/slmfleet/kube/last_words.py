@@ -1,8 +1,9 @@
 """What the pods of a Job said when they ended: their termination messages."""
 
-from collections import OrderedDict
+from functools import partial
 from typing import Final
 
+from .asked import Asked
 from .client import Client
 from .resources import PODS, Manifest
 
@@ -16,23 +17,18 @@ class LastWordsOfJobs:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._asked = Asked(_KEPT, again=0.0)
 
     async def of(self, namespace: str, job: str, *, key: str) -> str:
         """The message of the newest pod that has ended; "" where there is none. Raises KubeError.
 
         `key` names the Job's end: it is asked for once, unless nobody had said anything.
         """
-        if key not in self._known:
-            pods, _ = await self._client.list(PODS, namespace, labels=f"{JOB_LABEL}={job}")
-            self._known[key] = _newest(pods)
-        words = self._known[key]
-        self._known.move_to_end(key)
-        if not words:
-            del self._known[key]
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
-        return words
+        return await self._asked.text(key, partial(self._read, namespace, job))
+
+    async def _read(self, namespace: str, job: str) -> str:
+        pods, _ = await self._client.list(PODS, namespace, labels=f"{JOB_LABEL}={job}")
+        return _newest(pods)
 
 
 def _newest(pods: list[Manifest]) -> str:

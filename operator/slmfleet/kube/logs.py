@@ -1,10 +1,10 @@
 """The last words of containers that died."""
 
-import asyncio
 import logging
-from collections import OrderedDict
+from functools import partial
 from typing import Final
 
+from .asked import Asked
 from .client import Client
 from .errors import KubeError
 
@@ -23,23 +23,14 @@ class Logs:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._asked = Asked(_KEPT, _RETRY)
 
     async def tail(self, namespace: str, pod: str, container: str, *, key: str) -> str:
         """The last 400 lines, at most 64 KiB, of the container before the present one; "" while there is no log.
 
         `key` names its death. Never fails: the log only explains. An absent one is asked for again after a minute.
         """
-        now = asyncio.get_running_loop().time()
-        text, until = self._known.get(key, ("", 0.0))
-        if key not in self._known or now >= until:
-            text = await self._fetch(namespace, pod, container)
-            until = float("inf") if text else now + _RETRY
-            self._known[key] = (text, until)
-        self._known.move_to_end(key)
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
-        return text
+        return await self._asked.text(key, partial(self._fetch, namespace, pod, container))
 
     async def _fetch(self, namespace: str, pod: str, container: str) -> str:
         query = [("container", container), ("previous", "true")]

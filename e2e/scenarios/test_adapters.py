@@ -223,8 +223,8 @@ def test_more_adapters_than_slots_are_refused_instead_of_evicted(chat: Namespace
     chat.apply(adapter("second", "next"))
     waits = chat.becomes("second", "Loaded", "NoSlot", of="lora")
     assert waits.message == (
-        "a new version is loaded beside the old one, and no slot is free for it: raise the deployment's "
-        f"spec.engine.lora.maxCpuAdapters; version {short(made['second'])} serves until then"
+        f"a new version is loaded beside the old one, and {NAME} has no free slot for it: raise its "
+        f"spec.engine.lora.maxCpuAdapters, and its pods roll; version {short(made['second'])} serves until then"
     )
     chat.eventually(lambda: ("Warning", "NoSlot", waits.message) in told(chat, "second"), "an event says so too")
     summed = chat.becomes(NAME, "AdaptersReady", "NoSlot")

@@ -189,3 +189,7 @@ def test_a_new_version_waits_for_a_slot_of_its_own() -> None:
     world.fetched("v2")
     assert world.table() == {V1: "legal"}
     assert world.condition("Loaded") == ("False", "NoSlot")
+    assert world.message("Loaded") == (
+        "a new version is loaded beside the old one, and support has no free slot for it: raise its "
+        "spec.engine.lora.maxCpuAdapters, and its pods roll; version 111111111111 serves until then"
+    )

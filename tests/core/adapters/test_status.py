@@ -57,8 +57,8 @@ def test_a_number_of_replicas_that_have_no_slot_for_it_is_told() -> None:
     world = World(old, adapter(placement={"replicas": 2}), slm=fleet(maxAdapters=1, maxCpuAdapters=1))
     world.fetched()
     assert world.condition("Loaded") == ("False", "NoSlot")
-    wanted = "only 0 of 2 pods have a free slot for it: raise the deployment's spec.engine.lora.maxCpuAdapters"
-    assert world.message("Loaded") == wanted
+    wanted = "support has a free slot for it in only 0 of 2 pods"
+    assert world.message("Loaded") == f"{wanted}: raise its spec.engine.lora.maxCpuAdapters, and its pods roll"
 
 
 def test_an_operator_that_has_asked_nobody_yet_tells_on_what_was_told() -> None:

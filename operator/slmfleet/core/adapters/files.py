@@ -21,8 +21,8 @@ from slmfleet.core.types import Config, Inspection, JobProgress, LastWords, Mani
 from .adapter import Adapter, Version
 from .reports import FAILED
 from .room import Room
+from .seats import Seat
 from .source import Source, checked, parse, read_facts, source_of
-from .status import Seat
 
 RETRY_SECONDS: Final = 600.0
 """After so long a fetch that failed is tried again: a Secret or a server may have changed, which nobody watches.

@@ -34,9 +34,9 @@ from .admission import closed, conflicts, objection
 from .endpoints import endpoints
 from .files import LOOK_SECONDS, Deployment, Files, controller, files_of, obsolete
 from .placement import Pod, Wish, place, refused
-from .room import more, smallest
-from .seats import pods_of, seat_of
-from .status import Seat, Situation, adapters_ready, status_of, transitions, untaken
+from .room import no_slot, smallest
+from .seats import Seat, pods_of, seat_of
+from .status import Situation, adapters_ready, status_of, transitions, untaken
 from .tables import starting_table, table, table_config_map
 from .versions import Place, Step, advance
 
@@ -193,7 +193,7 @@ def _situations(
         wanted, room = (each if a.replicas is None else min(a.replicas, each) for each in (fleet, staying))
         known_of, service = files[a.name], _no_service(a, d)
         found[a.name] = Situation(
-            a, verdict, known_of.fetched, known_of.facts, target, step, its, wanted, room, service
+            a, d.spec, verdict, known_of.fetched, known_of.facts, target, step, its, wanted, room, service
         )
     return {a.name: found[a.name] for a in adapters}
 
@@ -280,8 +280,7 @@ def _outdated(names: Names, revision: Revision) -> Verdict | None:
 
 
 def _crowded(d: Deployment) -> Verdict:
-    text = f"the {d.room.slots} slots of {d.names.name} are taken by older adapters: {more(d.spec, 'maxCpuAdapters')}"
-    return Verdict(Reason.NO_SLOT, text)
+    return no_slot(f"the {d.room.slots} slots of {d.names.name} are taken by older adapters", d.spec)
 
 
 def _untaken(manifest: Manifest, verdict: Verdict, now: datetime, *, keep: bool) -> AdapterOutcome:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from slmfleet.api.conditions import Reason
 from slmfleet.api.engine_features import LoRA
 from slmfleet.api.slmdeployment import SLMDeploymentSpec
+from slmfleet.core.problems import Verdict
 from slmfleet.core.types import Manifest
 
 RANKS: Final = (16, 32, 64)
@@ -74,6 +76,11 @@ def more(spec: SLMDeploymentSpec, field: str) -> str:
     return (
         f"set its spec.engine.lora.{field}, and its pods roll; left out, it follows from the adapters when they next do"
     )
+
+
+def no_slot(what: str, spec: SLMDeploymentSpec) -> Verdict:
+    """`what` says of a deployment for whom it lacks slots, and this what helps."""
+    return Verdict(Reason.NO_SLOT, f"{what}: {more(spec, 'maxCpuAdapters')}")
 
 
 def _following(lora: LoRA, adapters: Sequence[Manifest]) -> Room:

@@ -1,6 +1,7 @@
 """The pods that adapters can be in, and what is known of each."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from slmfleet.core.build.adapter_volume import loads_adapters
@@ -9,7 +10,23 @@ from slmfleet.core.pod_status import is_ending, is_finished, is_ready
 from slmfleet.core.types import Manifest, Observed
 
 from .reports import Report
-from .status import Seat
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A chosen pod."""
+
+    name: str
+    ready: bool
+    report: Report | None
+    unheard: bool = False
+    """Nobody has asked its guard since the operator started: what was told last is told on."""
+    silence: str = ""
+    """Why its guard says nothing, where it was asked."""
+    before: Manifest | None = None
+    """What the status told about the adapter in this pod, for one that is unheard."""
+    leaving: bool = False
+    """It is being emptied: it answers whom it still has, and counts for nothing."""
 
 
 def pods_of(observed: Observed) -> list[Manifest]:

@@ -9,6 +9,7 @@ from typing import Final
 from slmfleet.api.adapter_facts import AdapterFacts
 from slmfleet.api.conditions import ConditionType, Reason
 from slmfleet.api.loraadapter import AdapterPod, AdapterVersion, LoRAAdapterStatus, Phase
+from slmfleet.api.slmdeployment import SLMDeploymentSpec
 from slmfleet.core.conditions import Statement, Statements
 from slmfleet.core.problems import Verdict, bounded
 from slmfleet.core.status import conditions
@@ -16,7 +17,9 @@ from slmfleet.core.times import stamp
 from slmfleet.core.types import Event, Manifest
 
 from .adapter import Adapter, Version
-from .reports import FAILED, LOADED, Held, Report, reason_of
+from .reports import FAILED, LOADED, Held, reason_of
+from .room import no_slot
+from .seats import Seat
 from .versions import Step
 
 _UNDER_WAY: Final = frozenset({Reason.FETCHING, Reason.LOADING, Reason.BUSY, Reason.NOT_SERVING})
@@ -24,27 +27,11 @@ _UNDER_WAY: Final = frozenset({Reason.FETCHING, Reason.LOADING, Reason.BUSY, Rea
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A chosen pod."""
-
-    name: str
-    ready: bool
-    report: Report | None
-    unheard: bool = False
-    """Nobody has asked its guard since the operator started: what was told last is told on."""
-    silence: str = ""
-    """Why its guard says nothing, where it was asked."""
-    before: Manifest | None = None
-    """What the status told about the adapter in this pod, for one that is unheard."""
-    leaving: bool = False
-    """It is being emptied: it answers whom it still has, and counts for nothing."""
-
-
-@dataclass(frozen=True)
 class Situation:
     """What is known and decided about one adapter."""
 
     adapter: Adapter
+    deployment: SLMDeploymentSpec
     refused: Verdict | None
     """Why it, or its wanted version, may not be loaded."""
     fetched: Statement
@@ -179,11 +166,12 @@ def loaded(s: Situation) -> Statement:
             text = f"pod {seat.name}: {held.told}"
             return Statement("False", reason_of(held.reason, Reason.LOAD_FAILED), bounded(text + _stays(s)))
     if s.step.waits_for_slot or len(s.staying) < s.room:
-        what = f"only {len(s.staying)} of {s.room} pods have a free slot for it"
+        name = s.adapter.spec.deployment_ref.name
+        what = f"{name} has a free slot for it in only {len(s.staying)} of {s.room} pods"
         if s.step.waits_for_slot:
-            what = "a new version is loaded beside the old one, and no slot is free for it"
-        text = f"{what}: raise the deployment's spec.engine.lora.maxCpuAdapters{_stays(s)}"
-        return Statement("False", Reason.NO_SLOT, text)
+            what = f"a new version is loaded beside the old one, and {name} has no free slot for it"
+        said = no_slot(what, s.deployment)
+        return Statement("False", said.reason, said.message + _stays(s))
     missing = [seat for seat in s.staying if seat.ready and not _has(s, seat)]
     if missing:
         return _missing(s, missing)

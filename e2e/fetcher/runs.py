@@ -11,7 +11,8 @@ from typing import Any
 
 from e2e.cluster.settings import REPOSITORY
 
-SECONDS = 90.0
+SECONDS = 300.0
+"""For a fetch with all its attempts; the client alone goes on trying for 90."""
 
 
 @dataclass(frozen=True)

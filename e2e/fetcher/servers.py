@@ -117,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.store.hold is not None and name.endswith(".safetensors"):
             self.wfile.write(part[: len(part) // 2])
             self.wfile.flush()
-            self.store.hold.wait(60)
+            self.store.hold.wait()
             part = part[len(part) // 2 :]
         self.wfile.write(part)
 

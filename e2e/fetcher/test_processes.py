@@ -2,15 +2,15 @@
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from e2e.fetcher.conftest import FOLDER, Opened
-from e2e.fetcher.runs import Place
+from e2e.fetcher.runs import SECONDS, Place
 from e2e.fetcher.servers import Store
+from e2e.harness.waiting import eventually
 from slmfleet.guard.adapter_files import digest
 
 WEIGHTS = "adapter_model.safetensors"
@@ -27,10 +27,11 @@ def place(opened: Opened, store: Store) -> Iterator[Place]:
 
 def until_held(place: Place, store: Store) -> None:
     """Wait until a fetch is in the middle of the weights."""
-    deadline = time.monotonic() + 30
-    while not (store.asked_for(WEIGHTS) and list(place.root.glob(f".part-*/files/{WEIGHTS}"))):
-        assert time.monotonic() < deadline, "the fetch never asked for the weights"
-        time.sleep(0.02)
+
+    def held() -> bool:
+        return store.asked_for(WEIGHTS) > 0 and bool(list(place.root.glob(f".part-*/files/{WEIGHTS}")))
+
+    eventually(held, within=SECONDS, what="the fetch asks for the weights")
 
 
 def test_a_fetch_that_is_told_to_end_leaves_nothing(place: Place, store: Store) -> None:
@@ -38,8 +39,7 @@ def test_a_fetch_that_is_told_to_end_leaves_nothing(place: Place, store: Store) 
     running = place.begin()
     until_held(place, store)
     running.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    store.hold.set()  # the signal is looked at when the next piece has come
+    store.hold.set()  # the signal, which is there before the next piece, is looked at when that has come
     ended = running.ended()
     assert (ended.code, ended.result["error"]) == (143, "Interrupted"), ended
     assert place.left_behind() == []

@@ -1,6 +1,5 @@
 """LoRA adapters: vLLM's routes and words, and the guard's table on top of them."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import pytest
 
 from e2e.contract.guarded import TOKEN, Guarded, started_guarded
-from e2e.contract.servers import Answer, Implementation
+from e2e.contract.servers import ANSWER_SECONDS, Answer, Implementation
 from e2e.harness.tiny_adapter import make
+from e2e.harness.waiting import eventually
 
 ADMIN = {"X-Slmfleet-Token": TOKEN}
 PROMPT = {"prompt": "hello", "max_tokens": 8, "temperature": 0.0}
@@ -55,18 +55,21 @@ def text(pod: Guarded, model: str) -> str:
 
 
 def put(pod: Guarded, table: dict[str, tuple[str, str | None]]) -> dict[str, Any]:
-    """Give the pod a table and wait until it has done what it can."""
+    """Give the pod a table and wait until it has done what it can: an alias moves a moment after its adapter's load."""
     entries = {name: {"path": folder(pod, path), "alias": alias} for name, (path, alias) in table.items()}
     answer = pod.server.put("/slmfleet/adapters", {"adapters": entries}, headers=ADMIN)
     assert answer.status == 202, answer.body
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def settled() -> dict[str, Any]:
         state: dict[str, Any] = pod.server.get("/slmfleet/adapters", headers=ADMIN).json
         states = {name: entry["state"] for name, entry in state["adapters"].items()}
-        if set(states) == set(table) and set(states.values()) <= {"Loaded", "Failed"}:
-            return state
-        time.sleep(0.05)
-    raise TimeoutError(f"{state}")
+        serving = {alias: name for name, (_, alias) in table.items() if alias and states.get(name) == "Loaded"}
+        assert set(states) == set(table), state
+        assert set(states.values()) <= {"Loaded", "Failed"}, state
+        assert state["aliases"] == serving, state
+        return state
+
+    return eventually(settled, within=ANSWER_SECONDS, what="the pod has what the table says")
 
 
 def test_adapters_are_not_for_clients_to_load(pod: Guarded) -> None:
@@ -120,8 +123,9 @@ def test_versions_change_hands_and_the_base_model_stays(pod: Guarded) -> None:
     put(pod, {V1: ("one", "legal"), V2: ("two", None), OTHER: ("three", "sales")})
     assert (text(pod, "legal"), text(pod, "sales"), text(pod, "tiny")) == (first, other, base)
     assert pod.server.post("/v1/completions", PROMPT | {"model": V1}).status == 404
-    names = [card["id"] for card in pod.server.get("/v1/models").json["data"]]
-    assert names == ["tiny", "tiny-alias", "legal", "sales"]
+    *names, first_loaded, last_loaded = [card["id"] for card in pod.server.get("/v1/models").json["data"]]
+    assert names == ["tiny", "tiny-alias"]
+    assert {first_loaded, last_loaded} == {"legal", "sales"}  # the two loads run beside each other
     assert put(pod, {})["aliases"] == {}
     assert pod.server.post("/v1/completions", PROMPT | {"model": "legal"}).status == 404
     assert text(pod, "tiny") == base

@@ -10,6 +10,8 @@ import pytest
 from e2e.cluster.settings import REPOSITORY
 from e2e.contract import servers
 from e2e.contract.guarded import TOKEN, Guarded
+from e2e.contract.servers import ANSWER_SECONDS
+from e2e.harness.waiting import eventually
 
 ROUTES = json.loads((REPOSITORY / "tests" / "guard" / "routes.json").read_text())
 LONG = {"model": "tiny", "prompt": [1], "max_tokens": 1500, "ignore_eos": True}
@@ -51,11 +53,14 @@ def test_a_drain_closes_connections_and_ends_when_nobody_is_left(guarded: Guarde
             while not (state / "drain").exists():
                 assert hook.poll() is None
             # The guard looks every 0.1 s.
-            answers = [server.post("/v1/completions", SHORT).connection for _ in range(20)]
-            assert answers[-1] == "close"
+            eventually(
+                lambda: server.post("/v1/completions", SHORT).connection == "close",
+                within=ANSWER_SECONDS,
+                what="an answer says that the connection is closed",
+            )
             assert stream.headers["Connection"] is None
             assert stream.read().decode().endswith("data: [DONE]\n\n")
-            assert hook.wait(timeout=30) == 0
+            assert hook.wait(timeout=ANSWER_SECONDS) == 0
     (state / "drain").unlink()
 
 
@@ -63,7 +68,9 @@ def test_a_drain_closes_connections_and_ends_when_nobody_is_left(guarded: Guarde
 def test_the_table_of_routes_has_all_of_the_real_one(tmp_path: Path) -> None:
     real = servers.vllm(tmp_path)
     argv = [str(real.python), "-c", ROUTES_SCRIPT]
-    done = subprocess.run(argv, env=real.environment, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        argv, env=real.environment, capture_output=True, text=True, check=True, timeout=servers.START_SECONDS
+    )
     paths = {line for line in done.stdout.splitlines() if line.startswith("/")}
     assert len(paths) > 40
     assert paths <= {row["path"] for row in ROUTES["routes"]}

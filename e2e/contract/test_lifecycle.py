@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from e2e.contract.guarded import Guarded
-from e2e.contract.servers import Answer, Implementation, Running
+from e2e.contract.servers import ANSWER_SECONDS, Answer, Implementation, Running
 
 LAST_LINES = {
     # few: one start of the real parser costs 15 s, tests/simulator holds the rest against lines captured from it
@@ -58,7 +58,7 @@ def test_sigterm_with_a_timeout_finishes_what_runs_refuses_what_is_new_and_ends_
         refused = refusal(server, {"model": "tiny", "prompt": "new", "max_tokens": 1})
         health = server.get("/health").status
         finished = running.read().decode()
-    code = server.process.wait(timeout=60)
+    code = server.process.wait(timeout=ANSWER_SECONDS)
     assert (refused.status, refused.json["error"]["message"]) == (500, "cannot schedule new futures after shutdown")
     assert (running.status, health, code) == (200, 200, 0)
     assert '"finish_reason":"length"' in finished
@@ -70,7 +70,7 @@ def refusal(server: Running, body: dict[str, object]) -> Answer:
 
     The signal takes a moment to be handled, and the real server may never answer a request that comes at that moment.
     """
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(TimeoutError):
             answer = server.post("/v1/completions", body, seconds=2.0)

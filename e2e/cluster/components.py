@@ -35,7 +35,7 @@ class Component:
 def answers(url: str) -> bool:
     """Whether a health endpoint says 200."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

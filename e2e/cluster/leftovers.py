@@ -120,7 +120,7 @@ def _remove_cgroups(settings: Settings) -> None:
     for group in cgroups(settings):
         children = sorted((d for d in group.rglob("*") if d.is_dir()), key=lambda d: len(d.parts), reverse=True)
         for directory in [*children, group]:
-            wait_until(partial(_rmdir, directory), seconds=2, interval=0.02)
+            wait_until(partial(_rmdir, directory), seconds=10, interval=0.02)
 
 
 def _rmdir(directory: Path) -> bool:

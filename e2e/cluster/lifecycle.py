@@ -20,7 +20,7 @@ START_ORDER = (
     ("kube-apiserver",),
     ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns"),
 )
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 5.0
 
 
@@ -70,9 +70,7 @@ def enforcing(settings: Settings, console: Console) -> Iterator[None]:
         yield
     finally:
         with _exclusive(settings):
-            running = processes.components(settings.state)
-            processes.stop([p for p in running.values() if p.component == firewall.NAME], settings.state, grace=0)
-            firewall.remove(settings)
+            _end_firewall(settings)
 
 
 def status(settings: Settings, console: Console) -> bool:
@@ -121,7 +119,7 @@ def _bring_up(settings: Settings, console: Console) -> None:
     if "containerd" not in running and "kubelet" not in running:
         leftovers.sweep(settings)  # of a crash or a reboot: nobody takes care of the containers any more
     if firewall.NAME not in running:
-        firewall.remove(settings)  # it was killed: what it left blocks whoever gets its pods' addresses next
+        _end_firewall(settings)  # it was killed: what it left blocks whoever gets its pods' addresses next
     host.connect(settings)
     leftovers.make_cgroups(settings)
     everything = {component.name: component for component in all_components(settings)}
@@ -186,8 +184,15 @@ def _stop_everything(settings: Settings) -> None:
         processes.stop([running[name] for name in group if name in running], settings.state, grace=STOP_SECONDS)
     unknown = [p for name, p in running.items() if not any(name in group for group in START_ORDER)]
     processes.stop(unknown, settings.state, grace=STOP_SECONDS)
-    firewall.remove(settings)
+    _end_firewall(settings)
     leftovers.sweep(settings)
+
+
+def _end_firewall(settings: Settings) -> None:
+    """kube-router, with the commands that it runs, which outlive it and go on writing rules; then what they wrote."""
+    writers = [process for process in processes.ours(settings.state) if process.component == firewall.NAME]
+    processes.stop(writers, settings.state, grace=0)
+    firewall.remove(settings)
 
 
 def _log(settings: Settings, name: str) -> Path:

@@ -127,7 +127,7 @@ def wait_for_node(settings: Settings, api: Api, since: float | None) -> None:
     def ready() -> bool:
         return node_ready(settings, api, since) and default_account(api)
 
-    if not wait_until(ready, seconds=60):
+    if not wait_until(ready, seconds=180):
         waited = time.monotonic() - began
         node = api.get(f"/api/v1/nodes/{settings.node}") or {}
         said = [c["message"] for c in node.get("status", {}).get("conditions", []) if c["type"] == "Ready"]

@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,17 +17,19 @@ import pytest
 from . import firewall, host, images, leftovers, lifecycle, processes
 from .console import ClusterError, Console
 from .settings import REPOSITORY, Settings
-from .shell import run, wait_until
+from .shell import run
 
 SETTINGS = Settings()
 QUIET = Console(quiet=True)
 NAMESPACE = "cluster-test"
+POD_SECONDS = 300
+"""From a pod's creation to its start or, of a short one, its end; 5 s on a machine with nothing else to do."""
 PROBE = """
 import json, socket, ssl, urllib.request
 account = "/var/run/secrets/kubernetes.io/serviceaccount"
 headers = {"Authorization": "Bearer " + open(account + "/token").read()}
 request = urllib.request.Request("https://10.96.0.1/version", headers=headers)
-answer = urllib.request.urlopen(request, context=ssl.create_default_context(cafile=account + "/ca.crt"), timeout=10)
+answer = urllib.request.urlopen(request, context=ssl.create_default_context(cafile=account + "/ca.crt"), timeout=60)
 name = socket.gethostbyname("kubernetes.default.svc.cluster.local")
 try:
     socket.gethostbyname("outside.example")
@@ -72,7 +73,8 @@ def probe_image() -> str:
 
 
 def finished(name: str) -> dict[str, object]:
-    kubectl("-n", NAMESPACE, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    succeeded = "--for=jsonpath={.status.phase}=Succeeded"
+    kubectl("-n", NAMESPACE, "wait", f"pod/{name}", succeeded, f"--timeout={POD_SECONDS}s")
     answer: dict[str, object] = json.loads(kubectl("-n", NAMESPACE, "logs", name))
     return answer
 
@@ -113,17 +115,28 @@ def test_a_pod_that_is_not_restricted_is_refused() -> None:
         kubectl("apply", "-f", "-", stdin=json.dumps(pod))
 
 
+def kill(*names: str) -> None:
+    """End components without a chance to tidy up; returns when they are gone, which takes a busy machine a moment."""
+    running = processes.components(SETTINGS.state)
+    processes.stop([running[name] for name in names], SETTINGS.state, grace=0)
+
+
 def test_up_is_quick_and_restarts_nothing_when_all_is_well() -> None:
     before = processes.components(SETTINGS.state)
-    began = time.monotonic()
+    began = cpu_seconds()
     lifecycle.up(SETTINGS, QUIET)
-    assert time.monotonic() - began < 3
+    assert cpu_seconds() - began < 1
     assert processes.components(SETTINGS.state) == before
+
+
+def cpu_seconds() -> float:
+    """What this process and the commands that it ran have used: other work on the machine makes it hardly more."""
+    return sum(os.times()[:4])
 
 
 def test_up_restarts_only_what_died() -> None:
     before = processes.components(SETTINGS.state)
-    os.kill(before["kube-scheduler"].pid, signal.SIGKILL)
+    kill("kube-scheduler")
     lifecycle.up(SETTINGS, QUIET)
     after = processes.components(SETTINGS.state)
     assert {name for name in after if after[name] != before[name]} == {"kube-scheduler"}
@@ -131,18 +144,26 @@ def test_up_restarts_only_what_died() -> None:
 
 def test_pods_survive_the_loss_of_containerd() -> None:
     kubectl("apply", "-f", "-", stdin=restricted_pod("sleeper", probe_image(), "import time; time.sleep(600)"))
-    kubectl("-n", NAMESPACE, "wait", "pod/sleeper", "--for=condition=Ready", "--timeout=60s")
-    before = leftovers.members(SETTINGS)
+    kubectl("-n", NAMESPACE, "wait", "pod/sleeper", "--for=condition=Ready", f"--timeout={POD_SECONDS}s")
+    before = members("sleeper")
     assert len(before) >= 2  # the pause process and the container's
-    os.kill(processes.components(SETTINGS.state)["containerd"].pid, signal.SIGKILL)
+    kill("containerd")
     lifecycle.up(SETTINGS, QUIET)
-    assert before <= leftovers.members(SETTINGS)
+    assert before <= members("sleeper")
+
+
+def members(pod: str) -> set[int]:
+    """The processes of a pod; others come and go meanwhile, with probes and with namespaces that are being deleted."""
+    uid = kubectl("-n", NAMESPACE, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    files = [file for group in leftovers.cgroups(SETTINGS) for file in group.rglob(f"pod{uid}/*/cgroup.procs")]
+    return {int(pid) for file in files for pid in file.read_text().split()}
 
 
 def test_up_recovers_after_everything_was_killed() -> None:
-    for process in processes.ours(SETTINGS.state):
-        os.kill(process.pid, signal.SIGKILL)
-    assert wait_until(lambda: not processes.ours(SETTINGS.state), seconds=5)
+    processes.stop(processes.ours(SETTINGS.state), SETTINGS.state, grace=0)
+    # What they were about to start is there only now.
+    processes.stop(processes.ours(SETTINGS.state), SETTINGS.state, grace=0)
+    assert processes.ours(SETTINGS.state) == []
     lifecycle.up(SETTINGS, QUIET)
     check_a_restricted_pod("after-crash")
 
@@ -153,8 +174,8 @@ from e2e.cluster import lifecycle, processes
 from e2e.cluster.console import Console
 from e2e.cluster.settings import Settings
 with lifecycle.enforcing(Settings(), Console(quiet=True)):
-    for name in sys.argv[1:]:
-        os.kill(processes.components(Settings().state)[name].pid, signal.SIGKILL)
+    running = processes.components(Settings().state)
+    processes.stop([running[name] for name in sys.argv[1:]], Settings().state, grace=0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -4,6 +4,7 @@ The real one is vLLM's CPU build in the environment that the local cluster's eng
 SLMFLEET_VLLM_MODEL name another interpreter and model instead.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -13,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ class Running:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._call("POST", path, content, seconds, headers)
 
-    @contextmanager
+    @contextlib.contextmanager
     def streaming(self, path: str, body: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
         """An answer that has begun: the engine works on the request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
@@ -177,7 +177,7 @@ class Running:
             connection.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def started(implementation: Implementation, log: Path, options: Sequence[str] = OPTIONS) -> Iterator[Running]:
     """A server that answers /health, killed at the end if it is still there."""
     with _kept_port() as port:
@@ -199,7 +199,7 @@ def started(implementation: Implementation, log: Path, options: Sequence[str] = 
                 process.wait()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _kept_port() -> Iterator[int]:
     """A port that nobody gets by chance before the server, which takes it up to a minute after its start.
 
@@ -216,9 +216,8 @@ def _wait_until_healthy(server: Running, log: Path) -> None:
     while time.monotonic() < deadline:
         code = server.process.poll()
         assert code is None, f"{server.implementation.name} ended with {code}: {log.read_text()[-2000:]}"
-        try:
+        with contextlib.suppress(OSError):
             if server.get("/health").status == 200:
                 return
-        except OSError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise TimeoutError(f"{server.implementation.name} did not answer in {START_SECONDS:.0f} s: {log}")

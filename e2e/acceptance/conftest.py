@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from .kubectl import NAMESPACE, Kubectl, find
+from e2e.harness.waiting import eventually
+from slmfleet.api import crds
+from slmfleet.api.base import GROUP, VERSION
+
+from .kubectl import MOST_SECONDS, NAMESPACE, Kubectl, find
 
 REPOSITORY = Path(__file__).parents[2]
+WAIT = f"--timeout={MOST_SECONDS - 30}s"
+"""It ends before kubectl is ended."""
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +25,36 @@ def kubectl() -> Iterator[Kubectl]:
     command = find()
     installed = command("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
     assert installed.ok, installed.err
-    established = command("wait", "--for=condition=Established", "-f", str(REPOSITORY / "crds"), "--timeout=30s")
+    established = command("wait", "--for=condition=Established", "-f", str(REPOSITORY / "crds"), WAIT)
     assert established.ok, established.err
+    eventually(lambda: _documented(command), within=MOST_SECONDS, what="the API server documents these CRDs")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     assert command("apply", "-f", "-", stdin=namespace).ok
     with _operator_standing_still(command):
         yield command
     # Waits: the next run could create nothing in a namespace that is on its way out.
-    command("delete", "namespace", NAMESPACE, "--timeout=50s")
+    command("delete", "namespace", NAMESPACE, WAIT)
+
+
+def _documented(kubectl: Kubectl) -> bool:
+    """Whether the API server has taken up the CRDs: their documentation is the last thing that it makes of them."""
+    told = set(_descriptions(kubectl("get", "--raw", f"/openapi/v3/apis/{GROUP}/{VERSION}").json()))
+    schemas = [definition.schema()["properties"] for definition in crds.DEFINITIONS]
+    fields = [schema[part] for schema in schemas for part in ("spec", "status") if part in schema]
+    missing = set(_descriptions(fields)) - told
+    assert not missing, f"{len(missing)} descriptions are missing, such as {min(missing)!r}"
+    return True
+
+
+def _descriptions(found: object) -> Iterator[str]:
+    if isinstance(found, dict):
+        for key, value in found.items():
+            if key == "description" and isinstance(value, str):
+                yield value
+            yield from _descriptions(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from _descriptions(value)
 
 
 @contextmanager
@@ -40,7 +68,7 @@ def _operator_standing_still(kubectl: Kubectl) -> Iterator[None]:
     assert kubectl.local, "this cluster runs slmfleet, which would have to stand still meanwhile: use another cluster"
     assert kubectl("scale", *where, "--replicas=0").ok
     pods = ("pod", "-n", "slmfleet-system", "--selector", "app.kubernetes.io/name=slmfleet")
-    assert kubectl("wait", "--for=delete", *pods, "--timeout=60s").ok
+    assert kubectl("wait", "--for=delete", *pods, WAIT).ok
     try:
         yield
     finally:

@@ -12,6 +12,8 @@ from typing import Any
 from e2e.cluster.settings import Settings
 
 NAMESPACE = "api-acceptance"
+MOST_SECONDS = 300
+"""For what kubectl waits for, and then some; on a machine with nothing else to do it is seconds."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Kubectl:
             input=None if stdin is None else json.dumps(stdin),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=MOST_SECONDS,
             check=False,
         )
         return Answer(done.returncode == 0, done.stdout, done.stderr)

@@ -1,7 +1,6 @@
 """`kubectl explain` has words for every field."""
 
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,23 +33,13 @@ def explained() -> list[Any]:
     return places
 
 
-@pytest.fixture(scope="session")
-def published(kubectl: Kubectl) -> Kubectl:
-    """The API server publishes a CRD's documentation some seconds after it serves the kind."""
-    deadline = time.monotonic() + 30
-    while not all(kubectl("explain", f"{short}.spec").ok for short in ("slm", "lora", "accel")):
-        assert time.monotonic() < deadline, "no documentation after 30 s"
-        time.sleep(1)
-    return kubectl
-
-
 def words(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
 @pytest.mark.parametrize(("path", "fields"), explained())
-def test_explain_prints_the_description_of_each_field(path: str, fields: Schema, published: Kubectl) -> None:
-    answer = published("explain", path)
+def test_explain_prints_the_description_of_each_field(path: str, fields: Schema, kubectl: Kubectl) -> None:
+    answer = kubectl("explain", path)
     assert answer.ok, answer.err
     said = words(answer.out)
     missing = [name for name, field in fields.items() if words(field["description"]) not in said]

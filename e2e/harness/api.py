@@ -92,7 +92,7 @@ def connected(commands: Commands) -> Iterator[Api]:
         argv = commands.argv("kubectl", "proxy", f"--unix-socket={path}")
         with subprocess.Popen(argv, env=commands.environment(), stdout=subprocess.DEVNULL) as process:
             try:
-                eventually(path.exists, within=20, what="`kubectl proxy` listens")
+                eventually(path.exists, within=60, what="`kubectl proxy` listens")
                 yield Api(path)
             finally:
                 process.terminate()

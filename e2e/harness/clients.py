@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .openai import Endpoint
 
 CHAT = "/v1/chat/completions"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 IDLE_SECONDS = 4.0
 """A connection that lay longer is not used again: vLLM closes it after 5 s, which may cross with a request. Only on a
 busy machine does a client come so late."""

@@ -21,7 +21,7 @@ from .waiting import eventually
 RELEASE = "slmfleet"
 CHART = REPOSITORY / "charts" / "slmfleet"
 METRICS_PORT = 8080
-START_SECONDS = 90
+START_SECONDS = 240
 # From a leader's death to its successor's first write: the lease's 15 s, a try every 2 s, reading the cluster.
 TAKEOVER_SECONDS = 30
 
@@ -42,11 +42,13 @@ class Installation:
         # On the local cluster the CRDs may come from a plain `kubectl apply`.
         own = ["--take-ownership"] if self.cluster.local else []
         result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *own, *sets)
-        self.cluster.kubectl(
-            "-n", OPERATOR_NAMESPACE, "rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s"
-        )
+        self.complete()
         self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
         return result.warnings
+
+    def complete(self) -> None:
+        """Wait until all replicas run: the successor of one that was killed may still be on its way."""
+        self.kubectl("rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s")
 
     @contextmanager
     def upgraded(self, image: str, *values: str) -> Iterator[None]:
@@ -63,8 +65,10 @@ class Installation:
 
     def pods(self) -> list[str]:
         """The names of the operator's pods that are not on their way out."""
-        pods = self.cluster.api.objects("pod", OPERATOR_NAMESPACE, OPERATOR_LABELS)
-        return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return [pod["metadata"]["name"] for pod in self._objects() if "deletionTimestamp" not in pod["metadata"]]
+
+    def _objects(self) -> list[Object]:
+        return self.cluster.api.objects("pod", OPERATOR_NAMESPACE, OPERATOR_LABELS)
 
     def lease(self) -> Object:
         """The record that decides which replica works."""
@@ -92,11 +96,11 @@ class Installation:
         """No replica runs for as long as the body does."""
         self.kubectl("scale", f"deployment/{RELEASE}", "--replicas=0")
         try:
-            self.eventually(lambda: not self.pods(), "no replica is left", START_SECONDS)
+            self.eventually(lambda: not self._objects(), "no replica is left", START_SECONDS)
             yield
         finally:
             self.kubectl("scale", f"deployment/{RELEASE}", "--replicas=2")
-            self.kubectl("rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s")
+            self.complete()
             self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
 
     def metric(self, pod: str, name: str) -> dict[str, float]:

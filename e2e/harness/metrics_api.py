@@ -29,7 +29,7 @@ def external_metric(namespace: Namespace) -> Iterator[Callable[[int], None]]:
     The API is the whole cluster's: one that has such an API keeps it, and this fails.
     """
     namespace.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": _objects(namespace)}))
-    namespace.eventually(lambda: _listens(namespace), "the metrics server listens", within=90)
+    namespace.eventually(lambda: _listens(namespace), "the metrics server listens")
     created = namespace.cluster.kubectl("create", "-f", "-", stdin=json.dumps(_api_service(namespace)))
     assert created.stdout
     try:

@@ -20,7 +20,11 @@ from .reach import reach
 from .waiting import eventually
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
+"""A few seconds on a machine that has nothing else to do; a busy one may take many times as long."""
+ENGINE_SECONDS = 600.0
+"""What the operator gives the real vLLM for its start (`slmfleet.engine.startup`): alone on two cores it needs a minute
+or two, beside other work several times as long."""
 
 
 class Condition(NamedTuple):
@@ -135,11 +139,14 @@ class Namespace:
 
 @contextmanager
 def namespace(cluster: Cluster, images: Images, name: str, **labels: str) -> Iterator[Namespace]:
-    """A new namespace that enforces Pod Security; its deletion at the end is not waited for."""
+    """A new namespace that enforces Pod Security and in which pods can be made; its deletion is not waited for."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted", **labels}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+    found = Namespace(name, cluster, images)
     try:
-        yield Namespace(name, cluster, images)
+        # A controller makes it: a pod that comes before is refused, within two seconds or so.
+        found.eventually(lambda: found.find("serviceaccount", "default"), "the namespace has its service account")
+        yield found
     finally:
         cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -11,7 +11,7 @@ from .cluster import Cluster
 from .openai import Endpoint
 from .waiting import eventually
 
-PROXY_SECONDS = 15.0
+PROXY_SECONDS = 60.0
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
 
 
@@ -21,13 +21,14 @@ def reach(cluster: Cluster, namespace: str, target: str, port: int) -> Iterator[
 
     On the local cluster the target's own address, so that requests take the way that they take inside the cluster; on
     another one `kubectl port-forward`, which goes to one pod. A Service must have a ready pod: the proxy of the node
-    learns of it a moment after the status does.
+    learns of it a moment after the status does. A pod must run: AssertionError while it has no address.
     """
     if cluster.local:
         kind, _, name = target.partition("/")
         found = cluster.api.find(kind, namespace, name)
         assert found is not None, f"there is no {target}"
-        host = found["spec"]["clusterIP"] if kind == "service" else found["status"]["podIP"]
+        host = found["spec"]["clusterIP"] if kind == "service" else found["status"].get("podIP")
+        assert host, f"{target} has no address yet"
         if kind == "service":
             eventually(partial(_listens, host, port), within=PROXY_SECONDS, what=f"{target} accepts connections")
         yield Endpoint(host, port)

@@ -40,7 +40,9 @@ def store(namespace: Namespace, files: Mapping[str, bytes], access_key: str, nam
         status = namespace.get("pod", name).get("status", {})
         return any(item["type"] == "Ready" and item["status"] == "True" for item in status.get("conditions", []))
 
-    namespace.eventually(listens, f"the store {name} listens", within=90)
+    namespace.eventually(listens, f"the store {name} listens")
+    with namespace.service(name, PORT):  # the node's proxy knows it, too: a fetch may begin at once
+        pass
     return f"http://{name}.{namespace.name}.svc:{PORT}"
 
 

@@ -14,16 +14,14 @@ from e2e.harness.cluster import Cluster, running
 from e2e.harness.commands import CommandError
 from e2e.harness.images import Images, NoImageError
 from e2e.harness.installation import installed
-from e2e.harness.namespace import Namespace, condition_of
+from e2e.harness.namespace import ENGINE_SECONDS, PATIENCE_SECONDS, Namespace, condition_of
 from e2e.harness.openai import Endpoint
 from e2e.harness.waiting import NotYetError
 
 NAMESPACE = "demo"
 NAME = "tiny"
-READY_SECONDS = 420.0
 SCALED = "support"
 LOAD_SECONDS = 15.0
-BACK_SECONDS = 120.0
 PROMPT = "Say something about fleets."
 ADAPTER = "legal"
 
@@ -114,18 +112,18 @@ def _scale(demo: Namespace, console: Console) -> None:
             demo.service(SCALED) as service,
             clients(service, SCALED, streaming=6, busy=6, idle=2, pause=0.1) as tally,
         ):
-            _watch(demo, console, lambda ready, desired: ready == desired > 1, LOAD_SECONDS * 2)
+            _watch(demo, console, lambda ready, desired: ready == desired > 1)
             time.sleep(LOAD_SECONDS)
         console.say(str(tally))
     with _titled(console, "And back: by itself some six minutes after the load, at once where the bounds say so"):
         bound = '{"spec":{"scaling":{"maxReplicas":1}}}'
         _text(f"$ kubectl -n {NAMESPACE} patch slm {SCALED} --type=merge -p '{bound}'")
         demo.patch(SCALED, {"scaling": {"maxReplicas": 1}})
-        _watch(demo, console, lambda ready, desired: ready == desired == 1, BACK_SECONDS)
+        _watch(demo, console, lambda ready, desired: ready == desired == 1)
     _show(demo.cluster, "-n", NAMESPACE, "describe", "slm", SCALED)
 
 
-def _watch(demo: Namespace, console: Console, reached: Callable[[int, int], bool], within: float) -> None:
+def _watch(demo: Namespace, console: Console, reached: Callable[[int, int], bool]) -> None:
     """Say each change of the replicas and why, until they are where they should be."""
     said = ""
 
@@ -141,7 +139,7 @@ def _watch(demo: Namespace, console: Console, reached: Callable[[int, int], bool
             said = state
         return reached(int(ready), status["desiredReplicas"])
 
-    demo.eventually(looked, f"the replicas of {SCALED} follow the load", within=within)
+    demo.eventually(looked, f"the replicas of {SCALED} follow the load", PATIENCE_SECONDS)
 
 
 def _make_namespace(cluster: Cluster) -> None:
@@ -164,7 +162,7 @@ def _follow(demo: Namespace, console: Console, kind: str, name: str) -> None:
             said = state
         return condition.status == "True"
 
-    demo.eventually(ready, f"{name} is Ready", within=READY_SECONDS)
+    demo.eventually(ready, f"{name} is Ready", within=ENGINE_SECONDS)
 
 
 def _next_steps(cluster: Cluster) -> str:

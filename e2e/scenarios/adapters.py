@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.harness.api import Object
-from e2e.harness.namespace import Namespace
+from e2e.harness.namespace import PATIENCE_SECONDS, Namespace
 from e2e.harness.openai import Endpoint
 from e2e.harness.reach import reach
 from e2e.harness.store import BUCKET, store
@@ -99,7 +99,7 @@ def short(folder: Path) -> str:
     return digest(folder).removeprefix("sha256:")[:12]
 
 
-def serves(chat: Namespace, name: str, folder: Path, pods: int, within: float = 60.0) -> None:
+def serves(chat: Namespace, name: str, folder: Path, pods: int, within: float = PATIENCE_SECONDS) -> None:
     """Wait until an adapter is Ready with the version of a folder, in so many pods."""
 
     def said() -> bool:
@@ -119,8 +119,13 @@ def fetches(chat: Namespace, name: str) -> set[str]:
 
 
 def ask(endpoint: Endpoint, model: str) -> str:
-    """The text that answers the prompt."""
+    """The text that answers the prompt. OSError where the engine has no answer (5xx), AssertionError for a wrong one.
+
+    An engine that dies says 500 to whom its Service still sends there.
+    """
     status, answer = endpoint.call("POST", "/v1/completions", PROMPT | {"model": model})
+    if status >= 500:
+        raise OSError(f"{model}: {status} {answer}")
     assert status == 200, f"{model}: {status} {answer}"
     assert answer["model"] == model, answer
     return str(answer["choices"][0]["text"])
@@ -185,9 +190,12 @@ def asking(endpoint: Endpoint, model: str, clients: int = 3, pause: float = 0.1)
 
 
 def held(chat: Namespace, pod: str) -> dict[str, Any]:
-    """What the guard of a pod says about its adapters."""
+    """What the guard of a pod says about its adapters; AssertionError while nobody answers there."""
     with reach(chat.cluster, chat.name, f"pod/{pod}", 8000) as endpoint:
-        status, told = endpoint.call("GET", "/slmfleet/adapters", X_Slmfleet_Token=chat.guard_token(NAME))
+        try:
+            status, told = endpoint.call("GET", "/slmfleet/adapters", X_Slmfleet_Token=chat.guard_token(NAME))
+        except (OSError, HTTPException) as error:
+            raise AssertionError(f"{pod} does not answer: {error!r}") from None
     assert status == 200, told
     found: dict[str, Any] = told
     return found

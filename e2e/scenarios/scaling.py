@@ -4,9 +4,10 @@ import json
 import time
 from typing import Any
 
+from e2e.harness.api import Object
 from e2e.harness.dump import OPERATOR_NAMESPACE
 from e2e.harness.installation import METRICS_PORT, Installation
-from e2e.harness.namespace import Namespace
+from e2e.harness.namespace import PATIENCE_SECONDS, Namespace
 from e2e.harness.reach import reach
 
 NAME = "support"
@@ -57,11 +58,18 @@ def scaling(chat: Namespace) -> dict[str, Any]:
     return found
 
 
-def reaches(chat: Namespace, number: int, within: float = 30.0) -> float:
+def reaches(chat: Namespace, number: int, within: float = PATIENCE_SECONDS) -> float:
     """Wait until the Deployment asks for so many replicas or more; the seconds that it took."""
     began = time.monotonic()
     chat.eventually(lambda: replicas(chat) >= number, f"{number} replicas are asked for", within)
     return time.monotonic() - began
+
+
+def running(chat: Namespace, pod: Object) -> bool:
+    """Whether the engine of a pod runs a request, by its own count."""
+    with reach(chat.cluster, chat.name, f"pod/{pod['metadata']['name']}", 8000) as endpoint:
+        lines = endpoint.get("/metrics").splitlines()
+    return any(float(line.split()[-1]) > 0 for line in lines if line.startswith("vllm:num_requests_running{"))
 
 
 def scale_bounds(chat: Namespace, **bounds: object) -> None:

@@ -6,7 +6,7 @@ The engines are simulators, whose answers begin with a digest of the weights tha
 from pathlib import Path
 
 from e2e.harness.installation import TAKEOVER_SECONDS, Installation
-from e2e.harness.namespace import Namespace
+from e2e.harness.namespace import PATIENCE_SECONDS, Namespace
 from e2e.harness.reach import reach
 from slmfleet.guard.adapter_files import digest
 from slmfleet.simulator.adapters import weights_name
@@ -14,7 +14,7 @@ from slmfleet.simulator.adapters import weights_name
 from .adapters import NAME, adapter, ask, asking, fetches, fleet, held, serves, short, stock, told, unknown
 
 LABEL = "adapter.slmfleet.dev/legal=true"
-LOAD_SECONDS = 20
+LOAD_SECONDS = 30
 """Of engines that are so slow that a load could not be missed."""
 
 
@@ -24,7 +24,7 @@ def test_replicas_come_and_go_and_adapters_are_answered_rightly_throughout(chat:
     for name in made:
         chat.apply(adapter(name, name))
     for name, folder in made.items():
-        serves(chat, name, folder, pods=1, within=120)
+        serves(chat, name, folder, pods=1)
     assert chat.becomes(NAME, "AdaptersReady", "AdaptersReady").status == "True"
     with (
         chat.service(NAME) as service,
@@ -34,9 +34,9 @@ def test_replicas_come_and_go_and_adapters_are_answered_rightly_throughout(chat:
     ):
         chat.kubectl("scale", "slm", NAME, "--replicas=3")
         for name, folder in made.items():
-            serves(chat, name, folder, pods=3, within=120)
+            serves(chat, name, folder, pods=3)
         chat.kubectl("scale", "slm", NAME, "--replicas=1")
-        chat.eventually(lambda: len(_pods(chat)) == 1, "one pod is left", within=120)
+        chat.eventually(lambda: len(_pods(chat)) == 1, "one pod is left")
         for name, folder in made.items():
             serves(chat, name, folder, pods=1)
     assert [legal.failures, sales.failures, base.failures] == [[], [], []]
@@ -65,9 +65,9 @@ def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespa
         def replaced() -> bool:
             return gone not in (pair := _labelled(chat, 2)) and stays in pair
 
-        chat.eventually(replaced, "another pod has it, and the one that had it keeps it", within=90)
+        chat.eventually(replaced, "another pod has it, and the one that had it keeps it")
         serves(chat, "legal", made["legal"], pods=2)
-        chat.eventually(lambda: len(_pods(chat)) == 3, "the deleted pod is gone", within=60)
+        chat.eventually(lambda: len(_pods(chat)) == 3, "the deleted pod is gone")
 
         chat.apply(adapter("legal", "legal", placement={"replicas": 1}, endpoint={"service": True}))
         serves(chat, "legal", made["legal"], pods=1)
@@ -108,18 +108,19 @@ def test_a_killed_operator_leaves_a_new_version_to_its_successor(
     chat: Namespace, operator: Installation, tmp_path: Path
 ) -> None:
     made = stock(chat, tmp_path, {"v1": {}, "v2": {}})
-    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=8))
+    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=12))
     chat.apply(adapter("legal", "v1"))
-    serves(chat, "legal", made["v1"], pods=2, within=120)
+    serves(chat, "legal", made["v1"], pods=2)
     wanted = f"legal@{short(made['v2'])}"
     pods = [pod["metadata"]["name"] for pod in chat.pods(NAME)]
+    operator.complete()
     with chat.service(NAME) as service, asking(service, "legal") as answers:
         chat.apply(adapter("legal", "v2"))
         chat.eventually(lambda: all(wanted in held(chat, pod)["adapters"] for pod in pods), "both pods are told")
         operator.kill(operator.leader())
         for pod in pods:
             assert held(chat, pod)["aliases"] == {"legal": f"legal@{short(made['v1'])}"}, "the name has not moved yet"
-        serves(chat, "legal", made["v2"], pods=2, within=TAKEOVER_SECONDS + 60)
+        serves(chat, "legal", made["v2"], pods=2, within=TAKEOVER_SECONDS + PATIENCE_SECONDS)
     assert answers.failures == []
     assert answers.first_words == {weights_name(made["v1"]), weights_name(made["v2"])}
     assert answers.texts[-1].split()[0] == weights_name(made["v2"])
@@ -128,9 +129,9 @@ def test_a_killed_operator_leaves_a_new_version_to_its_successor(
 
 def test_an_engine_that_dies_while_it_loads_is_followed_by_one_that_has_all(chat: Namespace, tmp_path: Path) -> None:
     made = stock(chat, tmp_path, {"v1": {}, "v2": {}})
-    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=4))
+    chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=8))
     chat.apply(adapter("legal", "v1"))
-    serves(chat, "legal", made["v1"], pods=2, within=120)
+    serves(chat, "legal", made["v1"], pods=2)
     wanted = f"legal@{short(made['v2'])}"
     pods = [pod["metadata"]["name"] for pod in chat.pods(NAME)]
     with chat.service(NAME) as service, asking(service, "legal") as answers:
@@ -139,9 +140,9 @@ def test_an_engine_that_dies_while_it_loads_is_followed_by_one_that_has_all(chat
         chat.kubectl("delete", "pod", pods[0], "--now", "--wait=false")
         chat.eventually(lambda: pods[0] not in _pods(chat), "it is gone")
         chat.eventually(lambda: len(chat.pods(NAME)) == 2, "another one comes")
-        serves(chat, "legal", made["v2"], pods=2, within=120)
+        serves(chat, "legal", made["v2"], pods=2)
         assert ask(service, "legal").split()[0] == weights_name(made["v2"])
-    # Connections to an engine that dies may break; whoever is answered gets the adapter's words.
+    # An engine that dies may break connections and answer 5xx; any other answer is in the adapter's words.
     assert [failure for failure in answers.failures if failure.startswith("AssertionError")] == []
     assert answers.first_words == {weights_name(made["v1"]), weights_name(made["v2"])}
 
@@ -154,13 +155,15 @@ def test_an_engine_that_crashes_while_no_operator_works_is_back_with_its_adapter
     chat.apply(adapter("sales", "sales"))
     chat.apply(adapter("legal", "legal", placement={"replicas": 1}, endpoint={"service": True}))
     for name, pods in {"sales": 2, "legal": 1}.items():
-        serves(chat, name, made[name], pods=pods, within=120)
+        serves(chat, name, made[name], pods=pods)
     (pod,) = chat.eventually(lambda: _labelled(chat, 1), "one pod is labelled")
-    file = ("exec", pod, "--", "cat", "/etc/slmfleet-adapters/table.json")
-    chat.eventually(
-        lambda: pod in chat.kubectl(*file), "the kubelet has written what starts with an engine", within=120
-    )
-    with operator.away(), chat.service("legal-adapter") as service:
+    file = ("kubectl", "-n", chat.name, "exec", pod, "--", "cat", "/etc/slmfleet-adapters/table.json")
+
+    def written() -> bool:  # there is no file before
+        return pod in chat.cluster.commands.run(*file).stdout
+
+    chat.eventually(written, "the kubelet has written what starts with an engine")
+    with operator.away():
         chat.crash(pod)
         chat.eventually(lambda: chat.get("pod", pod)["status"]["containerStatuses"][0]["restartCount"] == 1, "it ends")
 
@@ -168,9 +171,10 @@ def test_an_engine_that_crashes_while_no_operator_works_is_back_with_its_adapter
             (said,) = chat.get("pod", pod)["status"]["containerStatuses"]
             return bool(said["ready"])
 
-        chat.eventually(back, "it is ready again", within=120)
+        chat.eventually(back, "it is ready again")
         assert set(held(chat, pod)["aliases"]) == {"legal", "sales"}
-        assert chat.eventually(lambda: ask(service, "legal"), "it is reached").split()[0] == weights_name(made["legal"])
+        with chat.service("legal-adapter") as service:
+            assert ask(service, "legal").split()[0] == weights_name(made["legal"])
 
 
 def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path
     chat.apply(fleet())
     for name, folder in made.items():
         chat.apply(adapter(name, name))
-        serves(chat, name, folder, pods=1, within=120)
+        serves(chat, name, folder, pods=1)
 
     chat.kubectl("delete", "slm", NAME)
     for name in made:
@@ -192,15 +196,15 @@ def test_adapters_and_their_deployment_go_in_any_order(chat: Namespace, tmp_path
     chat.kubectl("delete", "lora", "legal", "--timeout=20s")
     chat.eventually(lambda: not fetches(chat, "legal"), "its Job is gone with it")
 
-    chat.eventually(lambda: not _pods(chat), "the engines are gone", within=90)
+    chat.eventually(lambda: not _pods(chat), "the engines are gone")
     chat.apply(fleet())
-    serves(chat, "sales", made["sales"], pods=1, within=120)
+    serves(chat, "sales", made["sales"], pods=1)
     with chat.service(NAME) as service:
         assert ask(service, "sales").split()[0] == weights_name(made["sales"])
         assert unknown(service, "legal")
 
     chat.kubectl("delete", "slm,lora", "--all", "--timeout=20s")
-    chat.eventually(lambda: not fetches(chat, "sales") and not _pods(chat), "nothing is left", within=90)
+    chat.eventually(lambda: not fetches(chat, "sales") and not _pods(chat), "nothing is left")
 
 
 def test_more_adapters_than_slots_are_refused_instead_of_evicted(chat: Namespace, tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ def test_more_adapters_than_slots_are_refused_instead_of_evicted(chat: Namespace
     chat.apply(fleet(slots=2))
     for name in ("first", "second"):
         chat.apply(adapter(name, name))
-        serves(chat, name, made[name], pods=1, within=120)
+        serves(chat, name, made[name], pods=1)
     chat.eventually(lambda: len(told(chat, "first")) >= 3, "its way is told")
     assert [event[:2] for event in told(chat, "first")] == [
         ("Normal", "Fetched"),

@@ -14,7 +14,7 @@ import pytest
 
 from e2e.harness.images import Images
 from e2e.harness.installation import Installation
-from e2e.harness.namespace import Namespace, namespace
+from e2e.harness.namespace import ENGINE_SECONDS, Namespace, namespace
 from e2e.harness.openai import Endpoint
 from e2e.harness.tiny_adapter import make
 from slmfleet.guard.adapter_files import digest
@@ -23,7 +23,6 @@ from .adapters import NAME, PROMPT, adapter, ask, asking, fetches, held, serves,
 
 pytestmark = pytest.mark.vllm
 
-START_SECONDS = 300
 FLEET = f"""
 apiVersion: slmfleet.dev/v1alpha1
 kind: SLMDeployment
@@ -89,7 +88,7 @@ def fleet(operator: Installation, images: Images, tmp_path_factory: pytest.TempP
         (make(root / "pickled", 21) / "adapter_model.bin").write_bytes(b"\x80\x04N.")
         made = stock(chat, root, MADE)
         chat.apply(FLEET)
-        chat.becomes_ready(NAME, within=START_SECONDS)
+        chat.becomes_ready(NAME, within=ENGINE_SECONDS)
         with chat.service(NAME) as service:
             yield Fleet(chat, made, ask(service, NAME))
 
@@ -104,8 +103,8 @@ def test_adapters_answer_beside_their_model(fleet: Fleet, service: Endpoint) -> 
     chat = fleet.chat
     chat.apply(adapter("legal", "v1", sha=digest(fleet.made["v1"])))
     chat.apply(adapter("sales", "sales"))
-    serves(chat, "legal", fleet.made["v1"], pods=1, within=120)
-    serves(chat, "sales", fleet.made["sales"], pods=1, within=120)
+    serves(chat, "legal", fleet.made["v1"], pods=1)
+    serves(chat, "sales", fleet.made["sales"], pods=1)
 
     texts = [ask(service, model) for model in (NAME, "legal", "sales")]
     assert texts[0] == fleet.base
@@ -124,13 +123,13 @@ def test_a_new_version_takes_over_and_the_old_one_comes_back(fleet: Fleet, servi
     first, sales = ask(service, "legal"), ask(service, "sales")
     with asking(service, "legal", clients=2, pause=0.5) as answers:  # the fetches need the machine too
         chat.apply(adapter("legal", "v2", sha=digest(fleet.made["v2"])))
-        serves(chat, "legal", fleet.made["v2"], pods=1, within=120)
+        serves(chat, "legal", fleet.made["v2"], pods=1)
         second = ask(service, "legal")
         assert second not in {fleet.base, first, sales}
         fetched = fetches(chat, "legal")
         assert len(fetched) == 2, fetched
         chat.apply(adapter("legal", "v1", sha=digest(fleet.made["v1"])))
-        serves(chat, "legal", fleet.made["v1"], pods=1, within=120)
+        serves(chat, "legal", fleet.made["v1"], pods=1)
         assert ask(service, "legal") == first
         assert fetches(chat, "legal") == fetched, "what is in the volume is not fetched again"
     assert answers.failures == []
@@ -165,7 +164,7 @@ def refused(fleet: Fleet) -> None:
 def test_what_must_not_be_served_is_refused_with_the_field_that_helps(
     fleet: Fleet, service: Endpoint, name: str, more: dict[str, str], kind: str, reason: str, words: list[str]
 ) -> None:
-    said = fleet.chat.becomes(name, kind, reason, within=120, of="lora")
+    said = fleet.chat.becomes(name, kind, reason, of="lora")
     assert said.status == "False"
     assert [word for word in words if word not in said.message] == [], said.message
     assert fleet.chat.get("lora", name)["status"]["phase"] in ("Refused", "Failed")
@@ -177,7 +176,7 @@ def test_what_must_not_be_served_is_refused_with_the_field_that_helps(
 def test_matrices_that_do_not_fit_are_told_in_the_engines_words(fleet: Fleet, service: Endpoint) -> None:
     chat = fleet.chat
     chat.apply(adapter("wide", "wide"))
-    said = chat.becomes("wide", "Loaded", "ShapeMismatch", within=120, of="lora")
+    said = chat.becomes("wide", "Loaded", "ShapeMismatch", of="lora")
     (pod,) = chat.pods(NAME)
     assert said.message == (
         f"pod {pod['metadata']['name']}: The size of tensor a (128) must match the size of tensor b (256) at "
@@ -216,4 +215,4 @@ def _first_answer_of_another(chat: Namespace, service: Endpoint, before: str) ->
         assert gone, f"{before} answered: {found}"
         return found
 
-    return chat.eventually(answered, f"the successor of {before} answers", START_SECONDS)
+    return chat.eventually(answered, f"the successor of {before} answers", ENGINE_SECONDS)

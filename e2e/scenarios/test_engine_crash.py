@@ -7,7 +7,7 @@ import pytest
 
 from e2e.harness.images import Images
 from e2e.harness.installation import Installation
-from e2e.harness.namespace import Namespace, namespace
+from e2e.harness.namespace import ENGINE_SECONDS, Condition, Namespace, namespace
 
 pytestmark = pytest.mark.vllm
 
@@ -55,23 +55,34 @@ def chat(operator: Installation, images: Images) -> Iterator[Namespace]:
 
 
 def test_a_context_longer_than_the_model_knows_is_told_in_the_engines_words(chat: Namespace) -> None:
-    crash = chat.becomes("unknown", "Available", "CrashLoop", within=240)
+    cause = "User-specified max_model_len (4096) is greater than the derived max_model_len"
+    crash = _crash(chat, "unknown", cause)
 
     (pod,) = chat.pods("unknown")
     assert crash.message.startswith(f"pod {pod['metadata']['name']}: the engine exited with 1: ")
-    assert "User-specified max_model_len (4096) is greater than the derived max_model_len" in crash.message
     assert "max_position_embeddings=2048" in crash.message
     assert crash.message.endswith("(lower spec.engine.maxModelLen to what the model supports, or leave it out)")
     _is_told(chat, "unknown", "User-specified max_model_len (4096)")
 
 
 def test_a_kv_cache_too_small_for_one_request_is_told_in_the_engines_words(chat: Namespace) -> None:
-    crash = chat.becomes("small", "Available", "CrashLoop", within=240)
+    crash = _crash(chat, "small", "To serve at least one request with the model's max seq len (2097152)")
 
-    assert "To serve at least one request with the model's max seq len (2097152)" in crash.message
     assert "KV cache" in crash.message
     assert "lower spec.engine.maxModelLen" in crash.message
     _is_told(chat, "small", "To serve at least one request with the model's max seq len (2097152)")
+
+
+def _crash(chat: Namespace, slm: str, cause: str) -> Condition:
+    """Wait until the condition tells the cause: where the log could not be had it is the exit code, for a minute."""
+
+    def told() -> Condition:
+        crash = chat.condition(slm, "Available")
+        assert crash.reason == "CrashLoop", " ".join(crash)
+        assert cause in crash.message, crash.message
+        return crash
+
+    return chat.eventually(told, f"{slm}: the engine's end is told with its cause", ENGINE_SECONDS)
 
 
 def _is_told(chat: Namespace, slm: str, phrase: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from e2e.harness.clients import Tally, clients
 from e2e.harness.images import Images
 from e2e.harness.installation import Installation
-from e2e.harness.namespace import Condition, Namespace, namespace
+from e2e.harness.namespace import ENGINE_SECONDS, Condition, Namespace, namespace
 
 pytestmark = pytest.mark.vllm
 
@@ -113,8 +113,8 @@ class Fleet:
 def fleet(operator: Installation, images: Images) -> Iterator[Fleet]:
     with namespace(operator.cluster, images, f"real-engine-{secrets.token_hex(2)}") as chat:
         chat.apply(HEAD + PLAIN)
-        starting = chat.becomes("support", "Available", "Starting", within=15)
-        yield Fleet(chat, starting, chat.becomes_ready("support", within=240))
+        starting = chat.becomes("support", "Available", "Starting")
+        yield Fleet(chat, starting, chat.becomes_ready("support", within=ENGINE_SECONDS))
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +131,8 @@ def rolled(fleet: Fleet) -> Tally:
         ) as tally,
     ):
         chat.apply(HEAD + EVERYTHING)
-        chat.becomes("support", "Progressing", "UpToDate", within=480)
-        chat.eventually(lambda: len(chat.objects("pod")) == 1, "the old pod is gone", within=120)
+        chat.becomes("support", "Progressing", "UpToDate", within=ENGINE_SECONDS)
+        chat.eventually(lambda: len(chat.objects("pod")) == 1, "the old pod is gone")
         assert before["metadata"]["name"] != chat.pods("support")[0]["metadata"]["name"]
     return tally
 

@@ -40,7 +40,7 @@ def test_a_deletion_leaves_only_a_retained_cache_which_a_successor_adopts(chat: 
     chat.kubectl("delete", "slm", "kept", "gone")
 
     # The pods take the ten seconds in which load balancers forget them, then their drain.
-    chat.eventually(lambda: _left(chat) == {"persistentvolumeclaim"}, "only the retained cache is left", within=60)
+    chat.eventually(lambda: _left(chat) == {"persistentvolumeclaim"}, "only the retained cache is left")
     chat.eventually(lambda: len(chat.objects("persistentvolumeclaim")) == 1, "one of the two caches is left")
     assert chat.get("persistentvolumeclaim", "kept-models")["metadata"]["uid"] == claims["kept-models"]
 

@@ -92,4 +92,4 @@ def _run(lonely: Namespace, name: str, container: Object, uid: int) -> str:
         terminated = status.get("state", {}).get("terminated")
         return None if terminated is None else str(terminated.get("message"))
 
-    return lonely.eventually(ended, f"the pod {name} ended", within=90) or ""
+    return lonely.eventually(ended, f"the pod {name} ended") or ""

@@ -36,7 +36,7 @@ def test_a_missing_secret_is_named_and_its_creation_recovers(chat: Namespace) ->
     chat.kubectl("create", "secret", "generic", "hf-token", "--from-literal=token=hf_0123456789abcdef")
 
     # The kubelet looks again at a pod that it could not start after up to a minute.
-    chat.becomes_ready("support", within=90)
+    chat.becomes_ready("support")
     (pod,) = chat.pods("support")
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
     assert "hf_0123456789abcdef" not in chat.kubectl("get", "slm,deploy,pods,events,controllerrevisions", "-o", "yaml")
@@ -62,7 +62,7 @@ def test_a_volume_that_cannot_be_mounted_is_named_and_its_creation_recovers(chat
     chat.apply(without_token + volume)
 
     # Asked about after 20 s: a mount takes a while where nothing is wrong, too.
-    missing = chat.becomes("support", "Available", "VolumeNotReady", within=60)
+    missing = chat.becomes("support", "Available", "VolumeNotReady")
     assert "FailedMount: " in missing.message
     assert 'configmap "ca-bundle" not found' in missing.message
     assert 'configmap "ca-bundle" not found' in chat.kubectl("describe", "slm", "support")
@@ -70,4 +70,4 @@ def test_a_volume_that_cannot_be_mounted_is_named_and_its_creation_recovers(chat
     chat.kubectl("create", "configmap", "ca-bundle", "--from-literal=ca.pem=none")
 
     # The kubelet's own pause between two attempts grows to two minutes.
-    chat.becomes_ready("support", within=180)
+    chat.becomes_ready("support", within=300)

@@ -59,7 +59,7 @@ def test_a_strangers_service_is_left_alone_until_it_is_gone(chat: Namespace) -> 
 
     chat.kubectl("delete", "service", "support")
     # No event tells of the deletion of an object without our labels: it is looked for every 30 s.
-    chat.becomes("support", "Accepted", "Accepted", within=35)
+    chat.becomes("support", "Accepted", "Accepted", within=60)
     chat.becomes_ready("support")
     assert chat.get("service", "support")["metadata"]["labels"]["slmfleet.dev/deployment"] == "support"
 

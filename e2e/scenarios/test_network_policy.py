@@ -95,7 +95,7 @@ class Clients:
                 "-n", where, "apply", "-f", "-", stdin=client(name, role, self._chat.images.simulator)
             )
         for where, name in self._started.values():
-            self._cluster.kubectl("-n", where, "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+            self._cluster.kubectl("-n", where, "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=180s")
 
     def remove(self) -> None:
         """The one in the namespace that stays."""
@@ -116,7 +116,10 @@ class Clients:
     def _reaches(self, role: str, host: str, port: int) -> bool:
         where, name = self._started.get(role) or (OPERATOR_NAMESPACE, self._operator.leader())
         command = ("exec", name, "--", "python3", "-c", CONNECT, host, str(port))
-        said = self._cluster.kubectl("-n", where, *command).stdout.strip()
+        result = self._cluster.commands.run("kubectl", "-n", where, *command)
+        said = result.stdout.strip()
+        # Its name may not be resolved in time on a busy machine: then nothing is known about the network.
+        assert result.code == 0, f"{role} cannot try: {result.stderr[-500:]}"
         assert said in {"closed", "HTTP/1.0 200", "HTTP/1.1 200"}, said
         return said != "closed"
 
@@ -142,7 +145,7 @@ def _the_network_enforces(chat: Namespace, clients: Clients) -> None:
     """Without a policy of ours everybody gets in, and one of the platform's own decides alone."""
     chat.eventually(lambda: clients.are_exactly(*EVERYBODY), "without a policy everybody reaches the engine")
     chat.apply(DENIED)
-    chat.eventually(clients.are_exactly, NOT_ENFORCED, within=30)
+    chat.eventually(clients.are_exactly, NOT_ENFORCED)
     chat.kubectl("delete", "networkpolicy", "platform")
     chat.eventually(lambda: clients.are_exactly(*EVERYBODY), "the policy is gone from the network, too")
 

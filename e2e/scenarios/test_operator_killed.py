@@ -1,7 +1,7 @@
 """The leading replica of the operator dies in the middle of its work."""
 
 from e2e.harness.installation import TAKEOVER_SECONDS, Installation
-from e2e.harness.namespace import Namespace
+from e2e.harness.namespace import PATIENCE_SECONDS, Namespace
 
 MANIFEST = """
 apiVersion: slmfleet.dev/v1alpha1
@@ -27,6 +27,7 @@ CHILDREN = ("deployment", "replicaset", "service", "serviceaccount", "poddisrupt
 
 
 def test_another_replica_finishes_what_a_killed_leader_began(chat: Namespace, operator: Installation) -> None:
+    operator.complete()
     leader, term = operator.leader(), operator.lease()["leaseTransitions"]
 
     chat.apply("---".join(MANIFEST.replace("NAME", fleet) for fleet in FLEETS))
@@ -34,7 +35,7 @@ def test_another_replica_finishes_what_a_killed_leader_began(chat: Namespace, op
     operator.kill(leader)
 
     for fleet in FLEETS:
-        chat.becomes_ready(fleet, within=TAKEOVER_SECONDS + 60)
+        chat.becomes_ready(fleet, within=TAKEOVER_SECONDS + PATIENCE_SECONDS)
     assert operator.leader() in operator.pods()
     assert operator.leader() != leader
     assert operator.lease()["leaseTransitions"] > term

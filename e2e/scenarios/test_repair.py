@@ -43,7 +43,7 @@ def test_a_deleted_or_edited_child_is_repaired(chat: Namespace) -> None:
 
     for kind in ("poddisruptionbudget", "service", "serviceaccount", "deployment"):
         _is_made_again(chat, kind)
-    chat.becomes_ready("support", within=60)
+    chat.becomes_ready("support")
     with chat.service("support") as service:
         assert service.models() == ["support"]
 

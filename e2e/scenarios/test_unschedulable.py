@@ -72,7 +72,7 @@ def test_a_pod_that_fits_no_node_is_unschedulable_until_it_is_made_smaller(accel
 
     chat.apply(manifest.replace("tensor: 64", "tensor: 2"))
 
-    chat.becomes_ready("support", within=60)
+    chat.becomes_ready("support")
     status = chat.get("slm", "support")["status"]
     assert (status["phase"], status["gpus"]) == ("Ready", 2)
     (pod,) = chat.pods("support")

@@ -79,7 +79,7 @@ def test_an_adapter_of_some_replicas_is_reached_by_its_own_service(chat: Namespa
         chat.eventually(only_there, "the others have it no more")
 
         chat.kubectl("delete", "pod", left, "--wait=false")
-        chat.eventually(lambda: left not in _pods(chat), "the only one that had it is gone", within=90)
+        chat.eventually(lambda: left not in _pods(chat), "the only one that had it is gone")
         serves(chat, "legal", made["legal"], pods=1)
     assert answers.failures == []
     assert answers.first_words == {weights_name(made["legal"])}

@@ -90,10 +90,10 @@ def test_a_return_to_the_version_before_takes_neither_a_fetch_nor_a_load(chat: N
     chat.apply(fleet(replicas=2, LORA_LOAD_SECONDS=LOAD_SECONDS))
     wanted = {name: adapter("legal", name, sha=digest(folder), rollout={"soak": "5m"}) for name, folder in made.items()}
     chat.apply(wanted["v1"])
-    serves(chat, "legal", made["v1"], pods=2, within=120)
+    serves(chat, "legal", made["v1"], pods=2)
     with chat.service(NAME) as service, asking(service, "legal") as answers:
         chat.apply(wanted["v2"])
-        serves(chat, "legal", made["v2"], pods=2, within=120)
+        serves(chat, "legal", made["v2"], pods=2)
         fetched = fetches(chat, "legal")
         chat.apply(wanted["v1"])
         serves(chat, "legal", made["v1"], pods=2, within=LOAD_SECONDS)

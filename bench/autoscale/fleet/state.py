@@ -31,7 +31,8 @@ FINISHED_GENERATED_TOKENS: Final = 6
 LATE_TOKENS: Final = 7
 TOKEN_GAPS: Final = 8
 PREEMPTIONS: Final = 9
-COUNTERS: Final = 10
+STEPS: Final = 10
+COUNTERS: Final = 11
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ AMOUNTS = (
     "late_tokens",
     "token_gaps",
     "preemptions",
+    "steps",
 )
 
 

@@ -8,6 +8,7 @@ from bench.autoscale.hardware import MAX_NUM_SEQS
 from bench.autoscale.policy import Look, Policy
 from bench.autoscale.run import GOAL, Setting
 from slmfleet.core.autoscale.budget import Budget
+from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.decision import Bound, Need, Situation
 from slmfleet.core.autoscale.history import Highest, Totals
 from slmfleet.core.autoscale.load import MEAN
@@ -82,6 +83,13 @@ def _without(*names: str) -> Callable[[Settings], Scaler]:
     return lambda known: Without(known, frozenset(names))
 
 
+class Believed(Capacity):
+    """A replica does what the model says, whatever is measured."""
+
+    def take(self, *_: object) -> None:
+        """Learn nothing from a look."""
+
+
 class Promised(WorkModel):
     """Steps take what the accelerator's class promises."""
 
@@ -101,6 +109,12 @@ class Unspent(Budget):
 
     def take(self, *_: object) -> None:
         """Offer nothing after a look."""
+
+
+def _no_learning(known: Settings) -> Scaler:
+    scaler = Scaler(known)
+    scaler.load.capacity = Believed(known, Learned().capacity)
+    return scaler
 
 
 def _no_speed(known: Settings) -> Scaler:
@@ -144,6 +158,7 @@ def _with_itl(goal: float, known: Settings) -> Scaler:
 PARTS: Final[Mapping[str, Callable[[Settings], Scaler]]] = {
     "slmfleet-minus-backlog": _without("backlog"),
     "slmfleet-minus-kv": _without("kvCache"),
+    "slmfleet-minus-learning": _no_learning,
     "slmfleet-minus-speed": _no_speed,
     "slmfleet-minus-waves": _no_waves,
     "slmfleet-minus-memory": _no_memory,

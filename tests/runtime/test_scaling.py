@@ -74,7 +74,7 @@ class FakeScaler:
         return Decision(self.desired, self.reason, f"{len(self.situations)} decisions", (), self.bound)
 
     def learned(self) -> Learned:
-        return replace(self.before or Learned(), speed=0.5)
+        return replace(self.before or Learned(), capacity=0.5)
 
 
 @dataclass
@@ -193,7 +193,7 @@ async def test_the_advice_has_the_loads_and_what_was_learned() -> None:
     assert advice is not None
     assert (advice.decision.desired, advice.loads, set(advice.hung)) == (1, {"u": PodLoad(1, 2)}, {"h"})
     assert advice.missing == "1 of 3 engines cannot be read, pod support-1: no page within 1 s"
-    assert advice.learned["speed"] == 0.5
+    assert advice.learned["capacity"] == 0.5
 
 
 async def test_replicas_that_are_being_emptied_are_asked_for_no_longer() -> None:
@@ -232,14 +232,14 @@ async def test_a_changed_spec_goes_on_with_what_was_learned() -> None:
     w.objects.slms.put(slm(generation=3, targets={"queueDepth": 4}))
     await w.steps(2)
     assert w.scalers[1].settings.queue_depth == 4
-    assert w.scalers[1].before == Learned(speed=0.5)
+    assert w.scalers[1].before == Learned(capacity=0.5)
 
 
 async def test_a_restarted_operator_starts_with_what_the_status_has() -> None:
-    learned = {"speed": 0.7, "outputTokens": 120, "of another release": 1, "promptTokens": "long"}
+    learned = {"capacity": 0.7, "outputTokens": 120, "of a newer release": 1, "speed": "fast"}
     w = World([slm(status={"scaling": {"learned": learned}})])
     await w.steps()
-    assert w.scalers[0].before == Learned(speed=0.7, output_tokens=120)
+    assert w.scalers[0].before == Learned(capacity=0.7, output_tokens=120)
     assert learned_of(slm(status={"scaling": {"learned": [1]}})) is None
 
 
@@ -297,4 +297,4 @@ async def test_a_changed_accelerator_class_is_a_new_prior_and_what_was_learned_s
     assert before.settings.step_time is not None
     assert after.settings.step_time is not None
     assert after.settings.step_time.a < before.settings.step_time.a
-    assert after.before == replace(Learned(), speed=0.5)
+    assert after.before == replace(Learned(), capacity=0.5)

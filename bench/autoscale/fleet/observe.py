@@ -19,10 +19,9 @@ KV_TOKENS: Final = 5
 KV_CAPACITY: Final = 6
 MAX_KV_USAGE: Final = 7
 MAX_WAITING: Final = 8
-BUSY: Final = 9
-FIRST_COUNTER: Final = 10
+FIRST_COUNTER: Final = 9
 # And behind them.
-QUEUED: Final = FIRST_COUNTER + COUNTERS
+QUEUED: Final = 9 + COUNTERS
 QUEUED_TOKENS: Final = QUEUED + 1
 OLDEST: Final = QUEUED + 2
 ARRIVED: Final = QUEUED + 3
@@ -82,9 +81,7 @@ def observe(
         look[MAX_WAITING] = max(look[MAX_WAITING], waiting)
         _counters(fleet, place, done, shown)
         look[MEASURED] += last == pod.number
-        hung = pod.hung and running > 0 and now - pod.begin > HUNG_AFTER
-        look[HUNG] += hung
-        look[BUSY] += running > 0 and not hung
+        look[HUNG] += pod.hung and running > 0 and now - pod.begin > HUNG_AFTER
         for counter in range(COUNTERS):
             if last == pod.number:
                 look[FIRST_COUNTER + counter] += shown[counter] - before[place, counter]
@@ -102,7 +99,6 @@ def _counters(fleet: Arrays, place: int, done: int, shown: NDArray[np.int64]) ->
     shown[column.GENERATED_TOKENS] += engine.state.decoding * done
     shown[column.TOKEN_GAPS] += engine.state.decoding * done
     shown[column.LATE_TOKENS] += engine.state.decoding * late_steps(fleet, place, done)
-    shown[column.STEPS] += done
     shown[column.PREEMPTIONS] = engine.state.preemptions
 
 

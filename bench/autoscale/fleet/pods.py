@@ -110,7 +110,6 @@ def finish_work(fleet: Arrays, place: int, now: float) -> None:
     counters[column.GENERATED_TOKENS] += tokens
     counters[column.TOKEN_GAPS] += tokens
     counters[column.LATE_TOKENS] += engine.state.decoding * late_steps(fleet, place, pod.length)
-    counters[column.STEPS] += pod.length
     fleet.state.steps += pod.length
     promoted = scheduler.complete(engine, pod.length)
     for at in range(engine.state.decoding - promoted, engine.state.decoding):

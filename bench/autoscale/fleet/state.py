@@ -31,8 +31,7 @@ FINISHED_GENERATED_TOKENS: Final = 6
 LATE_TOKENS: Final = 7
 TOKEN_GAPS: Final = 8
 PREEMPTIONS: Final = 9
-STEPS: Final = 10
-COUNTERS: Final = 11
+COUNTERS: Final = 10
 
 
 @dataclass(slots=True)

@@ -36,7 +36,6 @@ def look(
         kv_capacity=pods * capacity,
         max_kv_usage=float(usage.max(initial=0)),
         max_waiting=float(waits.max(initial=0)),
-        busy=0,
         first_tokens=1.0 if prompt else 0.0,
         late_first_tokens=0,
         prompt_tokens=prompt,
@@ -47,7 +46,6 @@ def look(
         late_tokens=0,
         token_gaps=0,
         preemptions=0,
-        steps=0,
         gateway=None if held is None else Gateway(held, 0, 0, 0, 0),
     )
     return Look(signals, np.zeros(pods), waits, usage, np.full(pods, capacity), arrived, in_flight)

@@ -21,7 +21,6 @@ AMOUNTS = (
     "late_tokens",
     "token_gaps",
     "preemptions",
-    "steps",
 )
 
 

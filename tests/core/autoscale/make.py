@@ -17,7 +17,7 @@ FLOOR, CEILING = Bound(1, "spec.scaling.minReplicas"), Bound(50, "spec.scaling.m
 def look(at: float, **fields: Any) -> Signals:
     """Four pods: 2 requests/s of 1,000 + 200 tokens, a resident context of 1,000 tokens.
 
-    Nobody was seen at work, so no speed is measured: what is known of the accelerator stays as it is.
+    So few run that no length of steps is measured: what is known of the accelerator stays as it is.
     """
     made = Signals(
         at=at,
@@ -31,7 +31,6 @@ def look(at: float, **fields: Any) -> Signals:
         kv_capacity=120_000.0,
         max_kv_usage=0.01,
         max_waiting=0.0,
-        busy=0.0,
         first_tokens=2.0,
         late_first_tokens=0.0,
         prompt_tokens=2_000.0,
@@ -42,7 +41,6 @@ def look(at: float, **fields: Any) -> Signals:
         late_tokens=0.0,
         token_gaps=400.0,
         preemptions=0.0,
-        steps=0.0,
     )
     return replace(made, **fields)
 

@@ -28,7 +28,7 @@ def test_work_is_the_peak_and_a_margin_for_chance() -> None:
     arriving = 2 * EACH
     need = work(seen(), LEAD)
     assert need.replicas == pytest.approx(arriving + 0.3 * arriving**0.5, rel=1e-3)
-    assert need.formula == "work of 1.8 replicas at the peak of the last minutes + 0.4 for chance"
+    assert need.formula == "(work of 1.8 replicas at the peak of the last minutes + 0.4 for chance) / capacity 1.00"
 
 
 def test_the_peak_of_five_minutes_counts() -> None:
@@ -76,6 +76,13 @@ def test_a_lean_fleet_is_sized_for_a_quantile_without_a_margin() -> None:
         load.take(look(at), LEAD)
     load.budget.dial = Dial(1.0)
     assert work(load, LEAD).replicas == pytest.approx(2 * EACH, rel=1e-2)
+
+
+def test_what_a_replica_can_do_divides() -> None:
+    load = seen()
+    full = work(load, LEAD).replicas
+    load.capacity.value = 0.5
+    assert work(load, LEAD).replicas == pytest.approx(2 * full)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -25,8 +24,7 @@ def seen(signals: Signals, seconds: int) -> Totals:
         Field.GENERATED: signals.generated_tokens,
         Field.RUNNING: signals.running,
         Field.KV: signals.kv_tokens,
-        Field.BUSY: signals.busy,
-        Field.STEPS: signals.steps,
+        Field.REPLICAS: float(signals.reporting),
     }
     for _ in range(seconds):
         totals.add(tuple(amounts.get(field, 0.0) for field in Field))
@@ -111,41 +109,28 @@ def test_a_gateway_counts_exactly() -> None:
 
 @pytest.mark.parametrize("speed", [0.3, 1.0, 4.0])
 def test_the_speed_of_an_unknown_accelerator_is_measured(speed: float) -> None:
-    # one replica, at work in every second: 2,000 prompt tokens, 20 sequences of 1,000 tokens
-    g = GENERIC
-    steps = (1 / speed - 2_000 * g.p) / (g.a + 20 * g.d + 20_000 * g.kappa)
-    model = measured(WorkModel(Settings(), Learned()), busy=1.0, steps=steps, generated_tokens=20 * steps)
+    # one replica, 20 sequences of 1,000 tokens, 2,000 prompt tokens a second: s = speed (a + 20 d + 20,000 kappa + 2,000 p s)
+    fixed = GENERIC.a + 20 * GENERIC.d + 20_000 * GENERIC.kappa
+    step = speed * fixed / (1 - speed * GENERIC.p * 2000)
+    signals = look(
+        0, reporting=1, ready=1, running=20.0, kv_tokens=20_000.0, prompt_tokens=2000.0, generated_tokens=20 / step
+    )
+    model = WorkModel(Settings(), Learned())
+    for _ in range(200):
+        model.take(signals, seen(signals, 180))
     assert model.speed == pytest.approx(speed, rel=0.01)
     assert model.step.a == pytest.approx(GENERIC.a * speed, rel=0.01)
     assert model.step.kappa == pytest.approx(GENERIC.kappa * speed, rel=0.01)
 
 
-@pytest.mark.parametrize("running", [20.0, 60.0])
-@pytest.mark.parametrize("ready", [1, 20])
-def test_neither_prompts_that_wait_inside_engines_nor_idle_pods_make_a_known_accelerator_slower(
-    running: float, ready: int
-) -> None:
+def test_a_known_accelerator_is_measured_from_where_it_stands() -> None:
     model = WorkModel(SETTINGS, Learned(speed=2.0))
     assert model.step == StepTime(2 * L4.a, 2 * L4.p, 2 * L4.d, 2 * L4.kappa)
-    # one pod works: 2,000 prompt tokens a second, the rest of it steps of 10 sequences of 1,000 tokens
-    steps = (1 - 2_000 * L4.p) / (L4.a + 10 * L4.d + 10_000 * L4.kappa)
-    shown = {"ready": ready, "reporting": ready, "running": running, "kv_tokens": 1_000 * running}
-    measured(model, busy=1.0, steps=steps, generated_tokens=10 * steps, **shown)
-    assert model.speed == pytest.approx(1.0, rel=0.01)
-
-
-def test_a_few_busy_seconds_are_no_measurement() -> None:
-    model = WorkModel(SETTINGS, LEARNED)
-    signals = look(0, busy=1.0, steps=1.0, generated_tokens=1.0)
-    model.measure(seen(signals, 19))
-    assert model.speed == 1.0
-    model.measure(seen(signals, 20))
-    assert model.speed > 1.0
-
-
-def measured(model: WorkModel, **shown: Any) -> WorkModel:
-    """The model after minutes of looks that show the same: contexts of 1,000 tokens unless told otherwise."""
-    signals = look(0, **({"running": 20.0, "kv_tokens": 20_000.0} | shown))
+    # one replica, 10 sequences of 1,000 tokens, 500 prompt tokens a second, steps as long as L4 says
+    step = (L4.a + 10 * L4.d + 10_000 * L4.kappa) / (1 - L4.p * 500)
+    signals = look(
+        0, reporting=1, ready=1, running=10.0, kv_tokens=10_000.0, prompt_tokens=500.0, generated_tokens=10 / step
+    )
     for _ in range(200):
         model.take(signals, seen(signals, 180))
-    return model
+    assert model.speed == pytest.approx(1.0, rel=0.01)

@@ -70,7 +70,6 @@ class _Amounts(NamedTuple):
     late_tokens: float
     token_gaps: float
     preemptions: float
-    steps: float
 
     @property
     def least_seconds(self) -> float:
@@ -147,7 +146,6 @@ class FleetLooks(Generic[Pod]):
             kv_capacity=sum(capacity for _, capacity in caches if capacity is not None),
             max_kv_usage=max((usage for usage, _ in caches), default=0.0),
             max_waiting=max((page.waiting for page in pages), default=0.0),
-            busy=sum(reading.page.running > 0 and pod not in self.hung for pod, reading in read.items()),
             **_Amounts(*map(sum, zip(_NONE, *known, strict=True)))._asdict(),
             measured=len(known),
             hung=sum(pod in read for pod in self.hung),
@@ -253,5 +251,4 @@ def _amounts(after: Page, before: Page | None, objectives: Objectives) -> _Amoun
         late_tokens=late_tokens,
         token_gaps=token_gaps,
         preemptions=added("preemptions"),
-        steps=added("steps"),
     )

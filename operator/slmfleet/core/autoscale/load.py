@@ -5,13 +5,14 @@ and what was known does not grow old meanwhile.
 """
 
 from slmfleet.core.autoscale.budget import Budget
+from slmfleet.core.autoscale.capacity import Capacity
 from slmfleet.core.autoscale.history import Highest, Recent, Totals
 from slmfleet.core.autoscale.settings import Learned, Settings
 from slmfleet.core.autoscale.signals import Signals
 from slmfleet.core.autoscale.surprises import Surprises
 from slmfleet.core.autoscale.work import Field, WorkModel, coverage
 
-MEAN = 20
+MEAN = 30
 """Seconds that a load is the mean of: shorter ones see single requests, longer ones come late."""
 SHORTEST = 10
 """Seconds that must be known before there is a mean."""
@@ -31,6 +32,7 @@ class Load:
     def __init__(self, settings: Settings, learned: Learned) -> None:
         self.settings = settings
         self.model = WorkModel(settings, learned)
+        self.capacity = Capacity(settings, learned.capacity)
         self.budget = Budget(settings, learned)
         self.surprises = Surprises(settings)
         self.totals = Totals(len(Field), BINS)
@@ -91,12 +93,13 @@ class Load:
             signals.generated_tokens,
             signals.running * signals.seconds,
             signals.kv_tokens * signals.seconds,
-            signals.busy * signals.seconds,
-            signals.steps,
+            signals.reporting * signals.seconds,
             self.model.work(arrivals),
+            self.model.served(signals) * scale,
         )
         self._bin(signals.at, amounts)
         self.model.take(signals, self.totals)
+        self.capacity.take(signals, self.totals)
         first, late = signals.first_tokens * scale, signals.late_first_tokens * scale
         self.surprises.take(signals.seconds, first, late)
         if self.settings.holds_back:

@@ -15,7 +15,7 @@ DRAIN_SHARE = 0.5
 DRAIN_SECONDS = 120.0
 """In which a queue is worked off."""
 DRAIN_LOAD = 0.95
-"""Share of a replica's time that is planned with while a queue is worked off."""
+"""Share of a replica's capacity that is planned with while a queue is worked off."""
 
 
 def needs(load: Load, lead: float) -> tuple[Need, ...]:
@@ -36,11 +36,12 @@ def work(load: Load, lead: float) -> Need:
     if lean > 0:
         window = round(min(300.0, max(60.0, 16 * lead)))
         base += lean * (load.means.quantile(LEAN_QUANTILE, window) - base)
-    margin = chance(load, base)
+    margin, capacity = chance(load, base), load.capacity.value
     return Need(
         "work",
-        base + margin,
-        f"work of {base:.1f} replicas at the peak of the last {_window(load)} + {margin:.1f} for chance",
+        (base + margin) / capacity,
+        f"(work of {base:.1f} replicas at the peak of the last {_window(load)} + {margin:.1f} for chance)"
+        f" / capacity {capacity:.2f}",
     )
 
 
@@ -74,11 +75,12 @@ def queue(load: Load) -> Need | None:
 
 def _drained(name: str, load: Load, seconds: float, why: str) -> Need:
     """Replicas that work off `seconds` of a replica besides the load."""
-    arriving = load.recent(10)
+    arriving, capacity = load.recent(10), load.capacity.value
     return Need(
         name,
-        (seconds / DRAIN_SECONDS + arriving) / DRAIN_LOAD,
-        f"{why}: ({seconds:.0f} s / {DRAIN_SECONDS:.0f} s + arriving {arriving:.1f}) / {DRAIN_LOAD}",
+        (seconds / DRAIN_SECONDS + arriving) / DRAIN_LOAD / capacity,
+        f"{why}: ({seconds:.0f} s / {DRAIN_SECONDS:.0f} s + arriving {arriving:.1f}) / {DRAIN_LOAD} / capacity"
+        f" {capacity:.2f}",
     )
 
 

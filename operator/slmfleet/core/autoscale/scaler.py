@@ -52,6 +52,7 @@ class Scaler:
         answered, late, seconds = load.budget.account()
         known = load.seconds > 0
         return Learned(
+            capacity=round(load.capacity.value, 2),
             speed=round(model.speed, 2),
             output_tokens=round(model.output) if known else None,
             prompt_tokens=round(model.prompt) if known else None,

@@ -45,6 +45,8 @@ class Learned:
     None and 0 stand for what is not known yet.
     """
 
+    capacity: float = 1.0
+    """Work that a replica does, as a share of what the step times promise."""
     speed: float = 1.0
     """How much longer a step takes than the step times say."""
     output_tokens: float | None = None

@@ -46,8 +46,6 @@ class Signals:
     """The fullest pod's share, 0 to 1."""
     max_waiting: float
     """The longest queue of one pod."""
-    busy: float
-    """Pods with running requests whose engine does not stand still."""
     # Amounts since the look before, summed over the pods that are `measured`.
     first_tokens: float
     """Requests whose prefill ended."""
@@ -67,8 +65,6 @@ class Signals:
     token_gaps: float
     """All gaps between two tokens of a request."""
     preemptions: float
-    steps: float
-    """Steps of the engines."""
     gateway: Gateway | None = None
     measured: int | None = None
     """Those of the reporting pods whose amounts are known: not one that is seen for the first time. None: all."""

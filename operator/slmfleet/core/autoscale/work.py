@@ -17,8 +17,6 @@ WINDOW = 180
 """Seconds over which means of requests are taken."""
 ENOUGH = 20
 """Requests that a mean needs before it replaces the one before."""
-ENOUGH_BUSY = 20
-"""Seconds that engines must have been at work before their speed is told from it."""
 UNKNOWN_OUTPUT = 200.0
 UNKNOWN_PROMPT = 1000.0
 """Tokens of a request before any was seen: those of people's chats (Azure 2023: 211 and 1,155)."""
@@ -46,9 +44,9 @@ class Field(IntEnum):
     GENERATED = auto()
     RUNNING = auto()
     KV = auto()
-    BUSY = auto()
-    STEPS = auto()
+    REPLICAS = auto()
     WORK = auto()
+    SERVED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +95,22 @@ class WorkModel:
         self.measure(totals)
 
     def measure(self, totals: Totals) -> None:
-        """Learn how long steps take, from what the engines did in the seconds in which they had something to do.
+        """Learn how long steps take: each running sequence gets one token from each.
 
-        Busy seconds are speed x (a x steps + d x generated + kappa x generated x context + p x prefilled). All of it
-        sums over the pods: neither prompts that wait for their chunks nor a queue before some pods make it slower.
+        Also where the accelerator is known: prompts that wait for their chunks inside the engine lengthen what is
+        measured, and that is what a load of long prompts needs in reserve.
+
+        A step of s seconds is speed x (a + d x running + kappa x KV tokens + p x what is prefilled in s seconds).
         """
-        busy, generated = totals.over(Field.BUSY, WINDOW), totals.over(Field.GENERATED, WINDOW)
-        if busy < ENOUGH_BUSY:
+        replicas, generated = totals.over(Field.REPLICAS, WINDOW), totals.over(Field.GENERATED, WINDOW)
+        running = totals.over(Field.RUNNING, WINDOW)
+        if generated < 1 or running < replicas:  # below one sequence at a time the engines' idle time would count
             return
-        step, prefilled = self._prior, totals.over(Field.PROMPT, WINDOW) - totals.over(Field.CACHED, WINDOW)
-        decoded = (step.d + step.kappa * self.context) * generated
-        promised = step.a * totals.over(Field.STEPS, WINDOW) + decoded + step.p * max(0.0, prefilled)
-        if promised <= 0:
-            return
-        speed = min(SPEEDS[1], max(SPEEDS[0], busy / promised))
+        seconds = running / generated
+        prefilled = totals.over(Field.PROMPT, WINDOW) - totals.over(Field.CACHED, WINDOW)
+        step = self._prior
+        load = (step.d * running + step.kappa * totals.over(Field.KV, WINDOW) + step.p * prefilled * seconds) / replicas
+        speed = min(SPEEDS[1], max(SPEEDS[0], seconds / (step.a + load)))
         self.speed += SPEED_RATE * (speed - self.speed)
         self.step = _slower(step, self.speed)
 
@@ -160,6 +160,11 @@ class WorkModel:
     def work(self, arrivals: Arrivals) -> float:
         """Seconds of a replica."""
         return self.step.p * arrivals.tokens + arrivals.requests * self.output * self.decode
+
+    def served(self, signals: Signals) -> float:
+        """Seconds of a replica that the fleet has worked off since the look before."""
+        prefilled = max(0.0, signals.prompt_tokens - signals.cached_prompt_tokens)
+        return self.step.p * prefilled + signals.generated_tokens * self.decode
 
 
 def _slower(step: StepTime, factor: float) -> StepTime:

@@ -83,14 +83,18 @@ def _pods_have_what_is_wanted(soak: Soak) -> bool:
     everywhere = [name for name in lines if name not in OF_SOME]
     pods = soak.chat.pods(NAME)
     assert len(pods) == REPLICAS
-    places: Counter[str] = Counter()
+    places: dict[str, list[str]] = {name: [] for name in lines if name in OF_SOME}
     for pod in pods:
-        here = [name for name in lines if name in OF_SOME and _label(name) in pod["metadata"]["labels"]]
-        places.update(here)
+        here = [name for name in places if _label(name) in pod["metadata"]["labels"]]
+        for name in here:
+            places[name].append(pod["metadata"]["name"])
         _pod_has(soak.chat, pod, {name: lines[name] for name in (*everywhere, *here)})
-    assert places == {name: SOME for name in lines if name in OF_SOME}
+    assert {name: len(there) for name, there in places.items()} == dict.fromkeys(places, SOME)
     table = json.loads(soak.chat.get("configmap", f"{NAME}-adapters")["data"]["table.json"])
-    assert table == _table({name: lines[name] for name in everywhere})
+    placed = {
+        key: {**line, "pods": sorted(there)} for name, there in places.items() for key, line in lines[name].items()
+    }
+    assert table == _table({name: lines[name] for name in everywhere}) | ({"placed": placed} if placed else {})
     return True
 
 

@@ -60,6 +60,22 @@ def test_an_operator_that_answers_makes_the_pod_ready_with_what_it_says(tmp_path
     virtually(test)
 
 
+def test_before_the_pod_is_ready_no_client_is_told_that_there_is_no_such_model(tmp_path: Path) -> None:
+    pod = AdapterPod(tmp_path)
+    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+
+    async def test() -> None:
+        assert (await pod.complete("legal")).status == 503
+        await asyncio.sleep(0.1)
+        asked = [(await pod.complete(model)).status for model in ("legal", "tiny", "nobody")]
+        assert asked == [503, 200, 503]
+        await asyncio.sleep(20)
+        asked = [(await pod.complete(model)).status for model in ("legal", "tiny", "nobody")]
+        assert asked == [200, 200, 404]
+
+    virtually(test)
+
+
 def test_of_the_placed_adapters_in_the_file_those_of_this_pod_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

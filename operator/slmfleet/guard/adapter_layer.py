@@ -23,6 +23,7 @@ TABLE_ROUTE = "/slmfleet/adapters"
 INSPECT_ROUTE = "/slmfleet/adapters/inspect"
 
 _FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
+_NOT_READY = Refusal(503, "Service Unavailable", "the engine is not up, or adapters are being loaded")
 
 
 class AdapterLayer:
@@ -43,13 +44,11 @@ class AdapterLayer:
         self.agent.start(scope)
         path = path_of(scope) if scope["type"] == "http" else ""
         if path == "/health" and not self.agent.ready:
-            await refuse(
-                send, Refusal(503, "Service Unavailable", "the engine is not up, or adapters are being loaded")
-            )
+            await refuse(send, _NOT_READY)
         elif path == "/v1/models" and scope["method"] == "GET":
             residents = self.agent.residents
             await self._app(scope, receive, ModelList(send, frozenset(residents.adapters), residents.aliases))
-        elif path and scope["method"] == "POST" and self.agent.in_use and not _is_form(scope):
+        elif path and scope["method"] == "POST" and self.agent.reads_names and not _is_form(scope):
             await self._inference(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -67,6 +66,10 @@ class AdapterLayer:
             await refuse(send, Refusal(404, "NotFoundError", f"The model `{model}` does not exist."))
             return
         name = await self.agent.enter(model)
+        if name is None and not self.agent.ready and model not in self.agent.residents.listing.base:
+            # Clients may come before the Service knows that an engine has died here: 404 would be final to them.
+            await refuse(send, _NOT_READY)
+            return
         if name is None:  # the model itself, or nothing that this pod has: then another one may
             await self._app(scope, _again(body, receive), closing(send, lambda start: start["status"] == 404))
             return

@@ -66,9 +66,9 @@ class Adapters:
             self._agent = asyncio.get_running_loop().create_task(self._run())
 
     @property
-    def in_use(self) -> bool:
+    def reads_names(self) -> bool:
         """Whether a request may be one of an adapter's."""
-        return bool(self.residents.adapters or self.residents.listing.adapters)
+        return bool(self.residents.adapters or self.residents.listing.adapters) or not self.ready
 
     async def enter(self, model: str) -> str | None:
         """A request for `model` begins: the adapter's name in the engine, to be left again; None where it is none."""

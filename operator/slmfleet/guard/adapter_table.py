@@ -61,11 +61,13 @@ def read_table(text: bytes, roots: list[str], pod: str = "") -> tuple[Table, str
     return table, digest
 
 
-def _placed(entries: Any, pod: str) -> dict[str, Any]:  # noqa: ANN401 - from JSON
-    try:
-        return {name: entry for name, entry in entries.items() if pod in entry["pods"]}
-    except (AttributeError, KeyError, TypeError) as error:
-        raise TableError('"placed" is no object of adapters with their "pods"') from error
+def _placed(entries: object, pod: str) -> dict[str, Any]:
+    if not isinstance(entries, dict):
+        raise TableError('"placed" is no object')
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("pods"), list):
+            raise TableError(f'{name[:300]!r} under "placed" has no list "pods"')
+    return {name: entry for name, entry in entries.items() if pod in entry["pods"]}
 
 
 def _wanted(name: str, entry: Any, roots: list[str]) -> Wanted:  # noqa: ANN401 - from JSON

@@ -42,13 +42,17 @@ class Installation:
         # On the local cluster the CRDs may come from a plain `kubectl apply`.
         own = ["--take-ownership"] if self.cluster.local else []
         result = self.cluster.helm("upgrade", "--install", RELEASE, str(CHART), "-n", OPERATOR_NAMESPACE, *own, *sets)
-        self.complete()
-        self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
+        self.works()
         return result.warnings
 
     def complete(self) -> None:
         """Wait until all replicas run: the successor of one that was killed may still be on its way."""
         self.kubectl("rollout", "status", f"deployment/{RELEASE}", f"--timeout={START_SECONDS}s")
+
+    def works(self) -> None:
+        """Wait until all replicas run and one of them leads."""
+        self.complete()
+        self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
 
     @contextmanager
     def upgraded(self, image: str, *values: str) -> Iterator[None]:
@@ -100,8 +104,7 @@ class Installation:
             yield
         finally:
             self.kubectl("scale", f"deployment/{RELEASE}", "--replicas=2")
-            self.complete()
-            self.eventually(lambda: self.leader() in self.pods(), "a replica leads", START_SECONDS)
+            self.works()
 
     def metric(self, pod: str, name: str) -> dict[str, float]:
         """The samples of one metric of one replica: labels, as the exposition writes them, to value."""

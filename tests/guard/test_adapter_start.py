@@ -9,9 +9,13 @@ from .adapter_pod import N1, N3, OTHER, V1, V2, AdapterPod, virtually
 from .vllm import Load
 
 
+def starting(root: Path) -> AdapterPod:
+    """A pod whose file has the first version."""
+    return AdapterPod(root, file=AdapterPod(root).table({V1: True}))
+
+
 def test_the_file_is_loaded_before_the_pod_is_healthy(tmp_path: Path) -> None:
-    pod = AdapterPod(tmp_path)
-    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+    pod = starting(tmp_path)
     pod.vllm.up = False
 
     async def test() -> None:
@@ -29,8 +33,7 @@ def test_the_file_is_loaded_before_the_pod_is_healthy(tmp_path: Path) -> None:
 
 
 def test_what_the_file_says_waits_10_seconds_for_an_operator_that_knows_better(tmp_path: Path) -> None:
-    pod = AdapterPod(tmp_path)
-    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+    pod = starting(tmp_path)
 
     async def test() -> None:
         await pod.call("GET", "/health")
@@ -44,8 +47,7 @@ def test_what_the_file_says_waits_10_seconds_for_an_operator_that_knows_better(t
 
 
 def test_an_operator_that_answers_makes_the_pod_ready_with_what_it_says(tmp_path: Path) -> None:
-    pod = AdapterPod(tmp_path)
-    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+    pod = starting(tmp_path)
 
     async def test() -> None:
         await pod.call("GET", "/health")
@@ -61,8 +63,7 @@ def test_an_operator_that_answers_makes_the_pod_ready_with_what_it_says(tmp_path
 
 
 def test_before_the_pod_is_ready_no_client_is_told_that_there_is_no_such_model(tmp_path: Path) -> None:
-    pod = AdapterPod(tmp_path)
-    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+    pod = starting(tmp_path)
 
     async def test() -> None:
         assert (await pod.complete("legal")).status == 503
@@ -80,15 +81,9 @@ def test_of_the_placed_adapters_in_the_file_those_of_this_pod_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slmfleet.guard.adapters.gethostname", lambda: "support-2")
-    pod = AdapterPod(tmp_path)
-    placed = {
-        name: ({**entry, "pods": pods})
-        for (name, entry), pods in zip(
-            pod.table({V1: True, OTHER: True})["adapters"].items(),
-            (["support-1"], ["support-1", "support-2"]),
-            strict=True,
-        )
-    }
+    entries = AdapterPod(tmp_path).table({V1: True, OTHER: True})["adapters"]
+    pods = {N1: ["support-1"], N3: ["support-1", "support-2"]}
+    placed = {name: {**entry, "pods": pods[name]} for name, entry in entries.items()}
     pod = AdapterPod(tmp_path, file={"adapters": {}, "placed": placed})
 
     async def test() -> None:
@@ -100,8 +95,7 @@ def test_of_the_placed_adapters_in_the_file_those_of_this_pod_are_loaded(
 
 
 def test_a_slow_adapter_keeps_the_pod_unready_for_a_minute(tmp_path: Path) -> None:
-    pod = AdapterPod(tmp_path)
-    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+    pod = starting(tmp_path)
     pod.vllm.loads[pod.path(1)] = Load(seconds=100)
 
     async def test() -> None:
@@ -132,8 +126,7 @@ def test_without_a_valid_file_the_pod_is_ready_at_once(
 
 
 def test_from_the_first_push_on_the_file_counts_no_more(tmp_path: Path) -> None:
-    pod = AdapterPod(tmp_path)
-    pod = AdapterPod(tmp_path, file=pod.table({V1: True}))
+    pod = starting(tmp_path)
     pod.vllm.up = False
 
     async def test() -> None:

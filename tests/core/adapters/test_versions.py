@@ -139,6 +139,13 @@ EVENTS = st.lists(
 )
 
 
+def happens(pods: list[Pod], wanted: Version, what: str, which: int, version: Version) -> Version:
+    """One of the events; the version that is wanted from then on."""
+    if what in MOVES:
+        MOVES[what](pods[which])
+    return version if what == "want" else wanted
+
+
 @given(EVENTS)
 def test_a_name_is_only_ever_answered_by_its_active_version_or_the_one_before(
     events: list[tuple[str, int, Version, bool]],
@@ -146,10 +153,7 @@ def test_a_name_is_only_ever_answered_by_its_active_version_or_the_one_before(
     pods, track, wanted, at = [Pod() for _ in range(3)], Track(), A, 0.0
     for what, which, version, pushed in events:
         at += 7
-        if what == "want":
-            wanted = version
-        elif what in MOVES:
-            MOVES[what](pods[which])
+        wanted = happens(pods, wanted, what, which, version)
         before = track
         found = step(track, wanted, *(pod.place() for pod in pods), later=at)
         track = found.track
@@ -171,9 +175,7 @@ def test_a_name_is_only_ever_answered_by_its_active_version_or_the_one_before(
 def test_whatever_happened_the_wanted_version_is_reached(events: list[tuple[str, int, Version, bool]]) -> None:
     pods, track, wanted, at = [Pod() for _ in range(3)], Track(), A, 0.0
     for what, which, version, _ in events:
-        wanted = version if what == "want" else wanted
-        if what in MOVES:
-            MOVES[what](pods[which])
+        wanted = happens(pods, wanted, what, which, version)
         track = step(track, wanted, *(pod.place() for pod in pods), later=at).track
     for _ in range(8):
         at += 61
@@ -195,9 +197,7 @@ def test_a_version_that_drains_or_soaks_is_returned_to_without_a_load(
     pods, track, wanted, at = [Pod() for _ in range(3)], Track(), A, 0.0
     for what, which, version, pushed in events:
         at += 7
-        wanted = version if what == "want" else wanted
-        if what in MOVES:
-            MOVES[what](pods[which])
+        wanted = happens(pods, wanted, what, which, version)
         found = step(track, wanted, *(pod.place() for pod in pods), later=at)
         track = found.track
         for pod in pods:
